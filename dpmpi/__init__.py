@@ -1,3 +1,10 @@
-"""Data parallelism on MPI clusters with ordinary NumPy arrays."""
+"""dpmpi: data parallelism on MPI clusters with ordinary NumPy arrays and compiled kernels."""
+
+from .collectives import Communicator, MismatchError
+from .engine import Engine
+
+# from .fit import FitResult, fit
 
 __version__ = "0.1.0"
+
+__all__ = ["Communicator", "Engine", "FitResult", "MismatchError", "__version__", "fit"]

@@ -1,4 +1,4 @@
-"""A plain NumPy twin of every compiled kernel, same name and arguments: the tests' oracle and the text to read first."""
+"""A plain NumPy twin of every compiled kernel, same name and arguments: the tests' oracle, and what to read first."""
 
 from __future__ import annotations
 

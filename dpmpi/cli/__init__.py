@@ -1,1 +1,5 @@
-""""""
+"""The dpmpi command."""
+
+from .main import main
+
+__all__ = ["main"]

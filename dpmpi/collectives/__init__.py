@@ -1,1 +1,9 @@
-""""""
+"""Combine: the only code that talks between ranks."""
+
+from . import abort
+from .communicator import Communicator
+from .guard import MismatchError
+
+abort.install()  # from the first import on: a rank may fail before it makes a Communicator
+
+__all__ = ["Communicator", "MismatchError"]

@@ -1,0 +1,118 @@
+"""``dpmpi predict``: apply a fitted model to a table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import numpy as np
+
+from .. import data, model_file
+from ..engine import Engine
+from ..metrics import evaluate
+from .options import add_data_options, check_outputs
+
+STANDARD_OUTPUT = "-"
+ROWS_AT_ONCE = 1 << 16
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add this command's parser to `commands`."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "predict",
+        help="apply a fitted model to a table",
+        description="Write one prediction a row, in the rows' order, as CSV: 'prediction', and for a classifier "
+        "'probability' (that of the second class). Where the target is there, print metrics too.",
+    )
+    parser.add_argument("model", metavar="MODEL.npz", help="what 'dpmpi fit --output' wrote")
+    add_data_options(parser)
+    parser.add_argument(
+        "--output",
+        metavar="PREDICTIONS.csv",
+        default="predictions.csv",
+        help="where to write (default predictions.csv; '-': standard output, metrics then go to standard error)",
+    )
+    parser.add_argument("--report", metavar="REPORT.json", help="write the metrics here, as JSON")
+    return parser
+
+
+def run(engine: Engine, options: argparse.Namespace) -> None:
+    """Run the command on every rank; rank 0 prints and writes."""
+    to_file = options.output != STANDARD_OUTPUT
+    check_outputs(engine, options.output if to_file else None, options.report)
+    with engine.comm.together("reading the model"):
+        loaded = model_file.load(options.model) if engine.rank == 0 else None
+    saved: model_file.SavedModel = engine.comm.share(loaded)[0]
+    with engine.timer("read"):
+        table = data.read(
+            options.data,
+            engine.comm,
+            target=options.target or saved.target,
+            target_required=options.target is not None,
+            columns=saved.columns,
+            n_columns=len(saved.result.coef),
+            format=options.format,
+        )
+    predictions = engine.map(_predictions, table.X, saved)
+    metrics = {} if table.y is None else evaluate(engine, saved.result, table.X, table.y)
+    _write_all(engine, options.output, predictions, saved.result.classes is not None)
+    report = {"model": saved.result.model, "ranks": engine.size, "rows": table.n_rows, "metrics": metrics}
+    with engine.comm.together("writing the report"):
+        if engine.rank == 0 and options.report:
+            with data.atomic_write(options.report) as file:
+                file.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
+    if engine.rank > 0:
+        return
+    told = "  ".join(f"{name} {'undefined' if value is None else f'{value:.6g}'}" for name, value in metrics.items())
+    stream = sys.stdout if to_file else sys.stderr
+    print(f"{table.n_rows} predictions by a {saved.result.model} model{': ' + told if told else ''}", file=stream)
+    for path in filter(None, (options.output if to_file else None, options.report)):
+        print(f"wrote {path}", file=stream)
+
+
+def _predictions(X: Any, saved: model_file.SavedModel) -> np.ndarray:
+    """Return (n, 1) predictions, or (n, 2) labels and probabilities."""
+    columns = [saved.result.predict(X)]
+    if saved.result.classes is not None:
+        columns.append(saved.result.predict_proba(X))
+    return np.column_stack(columns)
+
+
+def _write_all(engine: Engine, path: str, predictions: np.ndarray, classifier: bool) -> None:
+    """Gather the predictions rank by rank and write them on rank 0; a failure there is raised on every rank."""
+    parts = engine.comm.gather_parts(predictions)
+    error = None
+    if engine.rank == 0:
+        try:
+            with _output(path) as file:
+                file.write(b"prediction,probability\n" if classifier else b"prediction\n")
+                for part in parts:
+                    _write(file, part)
+        except (OSError, ValueError) as caught:
+            error = caught
+    for _ in parts:  # on rank 0, what a failure left: the others are still sending
+        pass
+    with engine.comm.together("writing the predictions"):
+        if error is not None:
+            raise data.DataError(str(error)) from error
+
+
+@contextmanager
+def _output(path: str) -> Iterator[IO[bytes]]:
+    if path == STANDARD_OUTPUT:
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    else:
+        with data.atomic_write(path) as file:
+            yield file
+
+
+def _write(file: IO[bytes], predictions: np.ndarray) -> None:
+    for low in range(0, len(predictions), ROWS_AT_ONCE):
+        rows = predictions[low : low + ROWS_AT_ONCE].tolist()
+        file.write("".join(",".join(f"{value:.17g}" for value in row) + "\n" for row in rows).encode())

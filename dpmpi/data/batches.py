@@ -1,0 +1,53 @@
+"""Which rows make a batch: a pure function of global row numbers, so any number of ranks takes the same steps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class Batches:
+    """Global mini-batches of `n_rows` rows, about `batch_size` each, reshuffled every epoch.
+
+    The rows are cut into stripes of `n_batches` consecutive rows; every batch takes one row of each stripe, by a
+    permutation that depends on (seed, epoch, stripe) alone. So a batch draws evenly from all rows, and from every
+    rank's contiguous shard its fair part.
+
+    Raises ValueError when `n_rows` or `batch_size` is not positive.
+    """
+
+    def __init__(self, n_rows: int, batch_size: int, seed: int = 0) -> None:
+        if n_rows < 1 or batch_size < 1:
+            raise ValueError(
+                f"batches need rows and a positive batch_size, not {n_rows} rows in batches of {batch_size}"
+            )
+        self.n_rows = n_rows
+        self.n_batches = -(-n_rows // batch_size)
+        self.seed = seed
+
+    def split(self, epoch: int, start: int, stop: int) -> list[np.ndarray]:
+        """Return for each batch the rows of ``start:stop`` in it, ascending, counted from `start` (int64 arrays)."""
+        if start == stop:
+            return [np.empty(0, np.int64)] * self.n_batches
+        first, last = start // self.n_batches, -(-stop // self.n_batches)
+        stripes = np.arange(first, last, dtype=np.uint64)[:, None]
+        positions = np.arange(self.n_batches, dtype=np.uint64)
+        keys = _mix(_mix(_mix(stripes ^ _mix(np.uint64(self.seed))) + np.uint64(epoch)) + positions)
+        batch_of = np.argsort(keys, axis=1, kind="stable").reshape(-1)
+        batch_of = batch_of[start - first * self.n_batches : stop - first * self.n_batches]
+        order = np.argsort(batch_of, kind="stable")
+        ends = np.cumsum(np.bincount(batch_of, minlength=self.n_batches))
+        return np.split(order, ends[:-1])
+
+
+def _mix(x: np.ndarray | np.uint64) -> np.ndarray:
+    """Turn 64-bit integers into 64 random-looking bits each.
+
+    Source: the finaliser of SplitMix64; G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number
+    generators", OOPSLA 2014.
+    """
+    x = np.asarray(x, np.uint64) * np.uint64(1)
+    with np.errstate(over="ignore"):
+        x = x + np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return np.asarray(x ^ (x >> np.uint64(31)))

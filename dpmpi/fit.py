@@ -1,0 +1,353 @@
+"""Fit a model: joins the engine, a model and a solver."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .data.batches import Batches
+from .engine import Engine
+from .models import MODELS, Model
+from .preprocess import Coordinates, column_squares, column_sums
+from .solvers import SolverResult, lbfgs, sgd
+
+SOLVERS = ("lbfgs", "sgd")
+# Rows that the standardised coordinates are estimated from, over all ranks: a spread is needed, not an exact value.
+SAMPLE_ROWS = 1 << 16
+CHECK_ROWS = 1 << 14  # rows looked at together for NaN and infinity
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A fitted model; the same bits on every rank.
+
+    Attributes:
+        model: "linear" or "logistic".
+        solver: "lbfgs" or "sgd".
+        coef: (d,) float64.
+        intercept: float; 0.0 when none was fitted.
+        loss: the objective reached, ``sum(w * loss) / sum(w) + l2/2 * coef @ coef``.
+        n_iter: iterations (L-BFGS) or epochs (SGD) taken.
+        converged: whether the stopping rule was met.
+        message: why the solver stopped.
+        history: objective after each iteration or epoch.
+        l2: the penalty.
+        classes: (2,) float64, the two labels in ascending order; None for regression.
+    """
+
+    model: str
+    solver: str
+    coef: np.ndarray
+    intercept: float
+    loss: float
+    n_iter: int
+    converged: bool
+    message: str
+    history: list[float]
+    l2: float
+    classes: np.ndarray | None
+
+    def linear_predictor(self, X: Any) -> np.ndarray:
+        """Return ``X @ coef + intercept`` (n,) float64 for X (n, d), dense or CSR."""
+        from .kernels import linear_predictor
+
+        out = np.zeros(X.shape[0])
+        linear_predictor(X, np.append(self.coef, self.intercept), out)
+        return out
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the predicted targets (n,): means for regression, labels out of `classes` for a classifier."""
+        z = self.linear_predictor(X)
+        if self.classes is None:
+            return MODELS[self.model].mean(z)
+        return self.classes[(z > 0).astype(np.intp)]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability (n,) of ``classes[1]``. ValueError for a regression model."""
+        if self.classes is None:
+            raise ValueError(f"a {self.model} model has no classes and so no probabilities; use predict")
+        return MODELS[self.model].mean(self.linear_predictor(X))
+
+
+def fit(
+    engine: Engine,
+    model: str,
+    X: Any,
+    y: np.ndarray,
+    sample_weight: np.ndarray | None = None,
+    *,
+    l2: float = 0.0,
+    solver: str = "lbfgs",
+    fit_intercept: bool = True,
+    tol: float | None = None,
+    max_iter: int | None = None,
+    batch_size: int = 256,
+    learning_rate: float = 0.05,
+    momentum: float = 0.9,
+    seed: int = 0,
+    callback: Callable[[int, float], None] | None = None,
+) -> FitResult:
+    """Minimise ``sum(w * loss(y, X @ coef + intercept)) / sum(w) + l2/2 * coef @ coef``. Collective.
+
+    Args:
+        engine: the ranks.
+        model: "linear" (half the squared error) or "logistic" (two classes).
+        X: this rank's rows (n, d): array or SciPy CSR, float32 or float64; other real dtypes are converted. d and
+            dtype the same on every rank, n any number, also none.
+        y: (n,) targets; for "logistic" any two numbers as labels, over all ranks.
+        sample_weight: (n,) non-negative weights, or None on every rank.
+        l2: penalty on coef, not on the intercept.
+        solver: "lbfgs", or "sgd" on mini-batches of global rows, which takes the same steps (to rounding) on any
+            number of ranks.
+        fit_intercept: whether there is an intercept.
+        tol: "lbfgs": largest gradient entry, in units of standardised columns (default 1e-8, for float32 data 1e-6);
+            "sgd": relative change of the objective over an epoch (default 1e-5).
+        max_iter: iterations (default 1000) or epochs (default 100) at most.
+        batch_size, learning_rate, momentum, seed: of "sgd"; a batch counts the rows of all ranks, and the learning
+            rate is that of standardised columns.
+        callback: called on every rank after each iteration with its number and the objective.
+
+    Returns:
+        FitResult, equal bits on every rank.
+
+    Raises (on every rank): ValueError or TypeError that names the argument, and the row (counted over all ranks from
+        0) and column of a NaN or infinity; MismatchError when the ranks' arguments differ.
+    """
+    arguments = (model, l2, solver, fit_intercept, tol, max_iter, batch_size, learning_rate, momentum, seed)
+    with engine.comm.together(f"fit{arguments}, sample_weight {'not ' if sample_weight is None else ''}given"):
+        _check_arguments(model, l2, solver, tol, max_iter, batch_size, learning_rate, momentum, seed)
+        X, y, sample_weight = _check_shapes(X, y, sample_weight)
+    n_rows, first_row = _agree_on_shape(engine, X)
+    with engine.comm.together("checking the data"), engine.timer("compute"):
+        _check_finite(X, first_row, "X")
+        _check_finite(y[:, None], first_row, "y")
+        if sample_weight is not None:
+            _check_weights(sample_weight, first_row)
+    chosen = MODELS[model]
+    classes = None
+    if chosen.classifier:
+        classes = _find_classes(engine, y)
+        y = (y == classes[1]).astype(X.dtype)
+    problem = _Problem(engine, chosen, X, y, sample_weight, l2, fit_intercept, n_rows, first_row)
+    start = np.zeros(X.shape[1] + fit_intercept)
+    if solver == "lbfgs":
+        tol = tol if tol is not None else (1e-6 if X.dtype == np.float32 else 1e-8)
+        found = lbfgs(problem.objective, start, tol=tol, max_iter=max_iter or 1000, callback=callback)
+    else:
+        found = _sgd(problem, start, batch_size, seed, learning_rate, momentum, tol, max_iter, callback)
+    parameters = problem.coordinates.parameters(found.x)
+    # Every rank took the same steps on the same bits; different libraries on different nodes would show here.
+    engine.comm.agree(f"fit ending at {parameters.tobytes().hex()}")
+    coef, intercept = (parameters[:-1], float(parameters[-1])) if fit_intercept else (parameters, 0.0)
+    return FitResult(
+        model, solver, coef, intercept, found.loss, found.n_iter, found.converged, found.message, found.history, l2,
+        classes,
+    )  # fmt: skip
+
+
+class _Problem:
+    """The penalised mean objective as a function of standardised parameters."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        model: Model,
+        X: Any,
+        y: np.ndarray,
+        sample_weight: np.ndarray | None,
+        l2: float,
+        fit_intercept: bool,
+        n_rows: int,
+        first_row: int,
+    ) -> None:
+        self.engine, self.model, self.l2, self.n_rows, self.first_row = engine, model, l2, n_rows, first_row
+        self.shards = (X, y, sample_weight)
+        self.n_columns = X.shape[1]
+        self.coordinates = _coordinates(engine, X, first_row, n_rows, fit_intercept)
+        # loss, gradient, sum of weights: one all-reduce a step
+        self.out = np.zeros(1 + self.n_columns + fit_intercept + 1)
+        self.total_weight = float(n_rows)
+        if sample_weight is not None:
+            self.total_weight = float(engine.comm.allreduce(np.array([sample_weight.sum(dtype=np.float64)]))[0])
+            if self.total_weight == 0:
+                raise ValueError("sample_weight: all weights are zero")
+
+    def objective(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        return self._evaluate(self.shards, x, self.total_weight)
+
+    def on_rows(self, rows: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Return the gradient on a batch of which this rank holds `rows`."""
+        return self._evaluate(tuple(None if a is None else a[rows] for a in self.shards), x, None)[1]
+
+    def _evaluate(self, shards: tuple[Any, ...], x: np.ndarray, total: float | None) -> tuple[float, np.ndarray]:
+        parameters = self.coordinates.parameters(x)
+        out = self.engine.reduce(_weighted_loss, shards, self.model.loss, parameters, out=self.out)
+        total = out[-1] if total is None else total
+        if total > 0:  # else a batch of zero weights: only the penalty counts
+            out /= total
+        coef = parameters[: self.n_columns]
+        loss = float(out[0]) + 0.5 * self.l2 * float(coef @ coef)
+        gradient = out[1:-1].copy()
+        gradient[: self.n_columns] += self.l2 * coef
+        return loss, self.coordinates.gradient(gradient)
+
+
+def _weighted_loss(
+    X: Any,
+    y: np.ndarray,
+    sample_weight: np.ndarray | None,
+    loss: Callable[..., None],
+    coef: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    loss(X, y, sample_weight, coef, out[:-1])
+    out[-1] += X.shape[0] if sample_weight is None else sample_weight.sum(dtype=np.float64)
+
+
+def _sgd(
+    problem: _Problem,
+    start: np.ndarray,
+    batch_size: int,
+    seed: int,
+    learning_rate: float,
+    momentum: float,
+    tol: float | None,
+    max_iter: int | None,
+    callback: Callable[[int, float], None] | None,
+) -> SolverResult:
+    batches = Batches(problem.n_rows, batch_size, seed)
+    first, last = problem.first_row, problem.first_row + problem.shards[0].shape[0]
+    rows: list[np.ndarray] = []
+
+    def batch_gradient(epoch: int, batch: int, x: np.ndarray) -> np.ndarray:
+        nonlocal rows
+        if batch == 0:
+            rows = batches.split(epoch, first, last)
+        return problem.on_rows(rows[batch], x)
+
+    return sgd(
+        problem.objective,
+        batch_gradient,
+        start,
+        n_batches=batches.n_batches,
+        learning_rate=learning_rate,
+        momentum=momentum,
+        tol=1e-5 if tol is None else tol,
+        max_iter=max_iter or 100,
+        callback=callback,
+    )
+
+
+def _coordinates(engine: Engine, X: Any, first_row: int, n_rows: int, fit_intercept: bool) -> Coordinates:
+    # Every step-th row counted over all ranks, so that any number of ranks finds the same coordinates.
+    step = max(1, n_rows // SAMPLE_ROWS)
+    sample = X[-first_row % step :: step]
+    d = X.shape[1]
+    sums = engine.reduce(column_sums, sample, out=np.zeros(d + 1))
+    mean = sums[:-1] / sums[-1] if fit_intercept else np.zeros(d)
+    squares = engine.reduce(column_squares, sample, mean, out=np.zeros(d))
+    return Coordinates.from_sums(mean, squares, sums[-1], fit_intercept)
+
+
+def _check_arguments(
+    model: str,
+    l2: float,
+    solver: str,
+    tol: float | None,
+    max_iter: int | None,
+    batch_size: int,
+    learning_rate: float,
+    momentum: float,
+    seed: int,
+) -> None:
+    if model not in MODELS:
+        raise ValueError(f"unknown model {model!r}; choose one of {', '.join(MODELS)}")
+    if solver not in SOLVERS:
+        raise ValueError(f"unknown solver {solver!r}; choose one of {', '.join(SOLVERS)}")
+    if not (math.isfinite(l2) and l2 >= 0):
+        raise ValueError(f"l2 must be a finite number, 0 or more, not {l2}")
+    if tol is not None and not (math.isfinite(tol) and tol >= 0):
+        raise ValueError(f"tol must be a finite number, 0 or more, not {tol}")
+    if max_iter is not None and max_iter < 1:
+        raise ValueError(f"max_iter must be at least 1, not {max_iter}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    if not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise ValueError(f"learning_rate must be a positive number, not {learning_rate}")
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum must be at least 0 and below 1, not {momentum}")
+    if seed < 0:
+        raise ValueError(f"seed must be 0 or more, not {seed}")
+
+
+def _check_shapes(X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
+    X = X.tocsr() if hasattr(X, "tocsr") else np.asarray(X)
+    if X.ndim != 2:
+        raise ValueError(f"X must have two dimensions, rows and columns, not shape {X.shape}")
+    if X.dtype.kind not in "biuf":
+        raise TypeError(f"X must be numbers, not dtype {X.dtype}")
+    if X.dtype not in (np.float32, np.float64):
+        X = X.astype(np.float64)
+    y = _vector(y, "y", X.shape[0])
+    if sample_weight is not None:
+        sample_weight = _vector(sample_weight, "sample_weight", X.shape[0]).astype(X.dtype, copy=False)
+    return X, y, sample_weight
+
+
+def _vector(values: Any, name: str, n: int) -> np.ndarray:
+    values = np.asarray(values)
+    if values.ndim != 1 or values.shape[0] != n:
+        raise ValueError(f"{name} must have one value for each of the {n} rows of X, but has shape {values.shape}")
+    if values.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be numbers, not dtype {values.dtype}")
+    return values.astype(np.float64, copy=False)
+
+
+def _agree_on_shape(engine: Engine, X: Any) -> tuple[int, int]:
+    shapes = engine.comm.share((X.shape, X.dtype.name))
+    kinds = {(shape[1], dtype) for shape, dtype in shapes}
+    if len(kinds) > 1:
+        told = "; ".join(f"rank {rank}: {s[1]} columns of {dtype}" for rank, (s, dtype) in enumerate(shapes))
+        raise ValueError(f"X must have the same columns and dtype on every rank, but has {told}")
+    rows = [shape[0] for shape, _ in shapes]
+    if sum(rows) == 0:
+        raise ValueError("X has no rows on any rank")
+    return sum(rows), sum(rows[: engine.rank])
+
+
+def _check_finite(X: Any, first_row: int, name: str) -> None:
+    sparse = hasattr(X, "indptr")
+    values = X.data[:, None] if sparse else X
+    for low in range(0, values.shape[0], CHECK_ROWS):
+        bad = ~np.isfinite(values[low : low + CHECK_ROWS])
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            row += low
+            value = values[row, column]
+            if sparse:
+                row, column = np.searchsorted(X.indptr, row, "right") - 1, X.indices[row]
+            where = f"row {first_row + row}" + (f", column {column}" if name == "X" else "")
+            raise ValueError(f"{name} is {value} at {where} (counted from 0 over all ranks); remove or replace it")
+
+
+def _check_weights(sample_weight: np.ndarray, first_row: int) -> None:
+    bad = ~(np.isfinite(sample_weight) & (sample_weight >= 0))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(f"sample_weight is {sample_weight[row]} at row {first_row + row}; weights are 0 or more")
+
+
+def _find_classes(engine: Engine, y: np.ndarray) -> np.ndarray:
+    # Three labels are enough to see that there are too many.
+    labels = np.unique(np.concatenate(engine.comm.share(np.unique(y)[:3])))
+    if len(labels) != 2:
+        more = " or more" if len(labels) > 2 else ""
+        raise ValueError(
+            f"a logistic model needs exactly two classes in y, but found {len(labels)}{more}: "
+            f"{', '.join(f'{label:g}' for label in labels[:3])}"
+        )
+    return labels

@@ -1,0 +1,92 @@
+"""Fitted models on disk: an .npz archive of plain arrays, never pickled."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .data import DataError, atomic_write
+from .fit import FitResult
+from .models import MODELS
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A fitted model with the names of the columns it was fitted on.
+
+    Attributes:
+        result: the fitted model.
+        columns: names of the d columns, or None when the data had none.
+        target: name of the target column, or None.
+    """
+
+    result: FitResult
+    columns: list[str] | None
+    target: str | None
+
+
+def save(path: str | Path, model: SavedModel) -> None:
+    """Write `model` to `path`; the file appears whole or not at all. DataError when it cannot be written."""
+    result = model.result
+    arrays = {
+        "format_version": np.array(FORMAT_VERSION),
+        "model": np.array(result.model),
+        "solver": np.array(result.solver),
+        "coef": result.coef,
+        "intercept": np.array(result.intercept),
+        "loss": np.array(result.loss),
+        "n_iter": np.array(result.n_iter),
+        "converged": np.array(result.converged),
+        "message": np.array(result.message),
+        "history": np.array(result.history, np.float64),
+        "l2": np.array(result.l2),
+    }
+    if result.classes is not None:
+        arrays["classes"] = result.classes
+    if model.columns is not None:
+        arrays["columns"] = np.array(model.columns, np.str_)
+    if model.target is not None:
+        arrays["target"] = np.array(model.target)
+    with atomic_write(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+
+
+def load(path: str | Path) -> SavedModel:
+    """Read a model that `save` wrote. DataError when the file is missing, is no such model, or is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the model: {error.strerror or error}") from error
+    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path}: not a dpmpi model, or damaged; give the file that 'dpmpi fit --output' wrote"
+        ) from error
+    try:
+        version, name = int(arrays["format_version"]), str(arrays["model"])
+        if version > FORMAT_VERSION:
+            raise DataError(f"{path}: written by a newer dpmpi (format {version}); this one reads {FORMAT_VERSION}")
+        if name not in MODELS:
+            raise DataError(f"{path}: holds a {name!r} model; this dpmpi knows {', '.join(MODELS)}")
+        result = FitResult(
+            model=name,
+            solver=str(arrays["solver"]),
+            coef=arrays["coef"],
+            intercept=float(arrays["intercept"]),
+            loss=float(arrays["loss"]),
+            n_iter=int(arrays["n_iter"]),
+            converged=bool(arrays["converged"]),
+            message=str(arrays["message"]),
+            history=arrays["history"].tolist(),
+            l2=float(arrays["l2"]),
+            classes=arrays.get("classes"),
+        )
+    except KeyError as error:
+        raise DataError(f"{path}: not a dpmpi model: it has no {error.args[0]!r}") from error
+    columns, target = arrays.get("columns"), arrays.get("target")
+    return SavedModel(result, None if columns is None else columns.tolist(), None if target is None else str(target))

@@ -1,0 +1,45 @@
+"""Generalised linear models: a prediction is a function of the linear predictor ``z = X @ coef + intercept``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import kernels
+
+
+@dataclass(frozen=True)
+class Model:
+    """One kind of model.
+
+    Attributes:
+        name: what the user calls it.
+        loss: the kernel ``loss(X, y, sample_weight, coef, out)`` of `dpmpi.kernels`.
+        mean: the expected target for a linear predictor ``z``: for a classifier, the second class's probability.
+        classifier: whether the target has two classes; the kernel sees them as 0 and 1.
+    """
+
+    name: str
+    loss: Callable[..., None]
+    mean: Callable[[np.ndarray], np.ndarray]
+    classifier: bool
+
+
+def _identity(z: np.ndarray) -> np.ndarray:
+    return z
+
+
+def _expit(z: np.ndarray) -> np.ndarray:
+    e = np.exp(-np.abs(z))  # never overflows
+    return np.where(z >= 0, 1.0, e) / (1.0 + e)
+
+
+MODELS = {
+    model.name: model
+    for model in (
+        Model("linear", kernels.squared, _identity, classifier=False),
+        Model("logistic", kernels.logistic, _expit, classifier=True),
+    )
+}

@@ -1,0 +1,66 @@
+"""Standardised coordinates for the parameters of a linear predictor.
+
+``z = x @ coef + intercept`` is the same number as ``((x - mean) / scale) @ u + b`` with ``u = scale * coef`` and
+``b = intercept + mean @ coef``. Solvers walk in (u, b), where columns of any unit are alike and do not pull at the
+intercept; the data stay as they are, also sparse, and the objective is the same function.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+def column_sums(X: Any, out: np.ndarray) -> None:
+    """Kernel: add the column sums of X (n, d), dense or CSR, to ``out[:d]`` and n to ``out[d]``, in float64."""
+    out[:-1] += np.asarray(X.sum(axis=0, dtype=np.float64)).reshape(-1)
+    out[-1] += X.shape[0]
+
+
+def column_squares(X: Any, mean: np.ndarray, out: np.ndarray) -> None:
+    """Kernel: add the sums over rows of ``(x - mean)**2`` to `out` (d,), for X (n, d) dense or CSR."""
+    if hasattr(X, "indptr"):
+        stored = X.data.astype(np.float64)
+        deviation = stored - mean[X.indices]
+        # A row that stores nothing in a column has the value 0 there.
+        out += X.shape[0] * mean**2
+        out += np.bincount(X.indices, deviation**2 - mean[X.indices] ** 2, minlength=len(mean))
+    else:
+        out += np.square(X - mean).sum(axis=0)
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """The change between parameters ``(coef, intercept)`` and standardised ones ``(u, b)``.
+
+    Attributes:
+        mean: (d,) what is subtracted from each column; zeros when there is no intercept.
+        scale: (d,) what each column is divided by, positive.
+        intercept: whether the parameters have an intercept, as their last entry.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    intercept: bool
+
+    @classmethod
+    def from_sums(cls, mean: np.ndarray, squares: np.ndarray, n: float, intercept: bool) -> Coordinates:
+        """Make them from column means and sums of squared deviations over `n` rows; constant columns keep scale 1."""
+        scale = np.sqrt(squares / max(n, 1.0))
+        scale[~(scale > 1e-12 * np.abs(mean)) | (scale == 0)] = 1.0
+        return cls(mean, scale, intercept)
+
+    def parameters(self, x: np.ndarray) -> np.ndarray:
+        """Return coef, with the intercept behind it if there is one, for standardised parameters `x`."""
+        if not self.intercept:
+            return x / self.scale
+        coef = x[:-1] / self.scale
+        return np.append(coef, x[-1] - self.mean @ coef)
+
+    def gradient(self, gradient: np.ndarray) -> np.ndarray:
+        """Return the gradient with respect to the standardised parameters, given that for coef and intercept."""
+        if not self.intercept:
+            return gradient / self.scale
+        return np.append((gradient[:-1] - self.mean * gradient[-1]) / self.scale, gradient[-1])

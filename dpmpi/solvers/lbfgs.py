@@ -1,0 +1,69 @@
+"""Limited-memory BFGS on the full gradient.
+
+Source: D. C. Liu, J. Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical
+Programming 45 (1989) 503-528; the implementation is SciPy's L-BFGS-B.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .result import Callback, SolverResult
+
+MEMORY = 20  # pairs kept: a pair costs two vectors, an iteration a pass over the data
+
+
+def lbfgs(
+    objective: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    start: np.ndarray,
+    *,
+    tol: float,
+    max_iter: int,
+    callback: Callback | None = None,
+) -> SolverResult:
+    """Minimise `objective`, which returns its value and gradient (float64, shape of `start`).
+
+    Converged when the largest absolute entry of the gradient is at most `tol`, or when an iteration can no longer
+    lower the objective beyond rounding.
+    """
+    from scipy.optimize import minimize
+
+    history: list[float] = []
+
+    def after_iteration(intermediate_result: object) -> None:
+        history.append(float(intermediate_result.fun))  # type: ignore[attr-defined]
+        if callback is not None:
+            callback(len(history), history[-1])
+
+    found = minimize(
+        objective,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        callback=after_iteration,
+        options={
+            "gtol": tol,
+            "ftol": np.finfo(float).eps,
+            "maxiter": max_iter,
+            "maxfun": 20 * max_iter,
+            "maxls": 50,
+            "maxcor": MEMORY,
+        },
+    )
+    gradient = float(np.max(np.abs(found.jac), initial=0.0))
+    if gradient <= tol:
+        converged, message = True, f"largest gradient entry {gradient:.1e} <= tol {tol:.1e}"
+    elif found.nit < max_iter and found.nfev < 20 * max_iter:
+        # Neither limit was met, so the line search finds nothing lower: the objective is flat to rounding.
+        converged = _is_flat(history)
+        message = f"the objective can be lowered no further (largest gradient entry {gradient:.1e})"
+    else:
+        converged, message = False, f"max_iter {max_iter} reached (largest gradient entry {gradient:.1e})"
+    return SolverResult(found.x, float(found.fun), int(found.nit), converged, message, history)
+
+
+def _is_flat(history: list[float]) -> bool:
+    last = history[-3:]
+    return len(last) == 3 and max(last) - min(last) <= 1e-9 * max(1e-300, abs(last[-1]))
