@@ -2,8 +2,7 @@
 
 from .collectives import Communicator, MismatchError
 from .engine import Engine
-
-# from .fit import FitResult, fit
+from .fit import FitResult, fit
 
 __version__ = "0.1.0"
 

@@ -63,7 +63,7 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     with engine.timer("read"):
         table = data.read(
             options.data,
-            engine.comm,
+            ranks=engine.comm,
             target=options.target,
             columns=options.columns.split(",") if options.columns else None,
             weight=options.weight,

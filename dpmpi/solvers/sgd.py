@@ -38,7 +38,7 @@ def sgd(
         tol: converged when an epoch changes the objective by no more than ``tol * |objective|``.
         max_iter: epochs at most.
 
-    Raises FloatingPointError when the objective is no longer finite.
+    Raises ValueError when the objective is no longer finite.
     """
     x = start.copy()
     velocity = np.zeros_like(x)
@@ -52,7 +52,7 @@ def sgd(
             x += velocity
         loss = objective(x)[0]
         if not math.isfinite(loss):
-            raise FloatingPointError(
+            raise ValueError(
                 f"SGD diverged in epoch {epoch + 1}: the loss is {loss}; lower learning_rate ({learning_rate}) "
                 f"or momentum ({momentum})"
             )
