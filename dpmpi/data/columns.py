@@ -1,0 +1,77 @@
+"""Which columns of a table become X, y and sample_weight."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .errors import DataError, suggest
+
+Column = str | int
+
+
+class Wanted(NamedTuple):
+    """What the caller of `read` asks for, in his words: names, or numbers from 0 where -1 is the last."""
+
+    target: Column | None = None
+    columns: Sequence[Column] | None = None
+    weight: Column | None = None
+    target_required: bool = True
+    n_columns: int | None = None
+
+
+class Choice(NamedTuple):
+    """Column numbers from 0."""
+
+    features: tuple[int, ...]
+    target: int | None
+    weight: int | None
+
+
+def choose(path: str, wanted: Wanted, n_columns: int, names: Sequence[str] | None) -> Choice:
+    """Which of the table's `n_columns` columns are wanted; `names` is None where they have none.
+
+    A target that is not required is left out when it is not there, or when X needs every column there is.
+
+    Raises DataError for an unknown column, one that is asked for twice, or when none is left for X.
+    """
+    if wanted.columns is None and n_columns == wanted.n_columns and not wanted.target_required:
+        return Choice(tuple(range(n_columns)), None, None)
+    weight = None if wanted.weight is None else find_column(path, n_columns, names, wanted.weight)
+    target = None
+    if wanted.target is not None:
+        try:
+            target = find_column(path, n_columns, names, wanted.target)
+        except DataError:
+            if wanted.target_required:
+                raise
+    if wanted.columns is None:
+        features = [column for column in range(n_columns) if column not in (target, weight)]
+    else:
+        features = [find_column(path, n_columns, names, column) for column in wanted.columns]
+    chosen = features + [column for column in (target, weight) if column is not None]
+    twice = [column for column, count in Counter(chosen).items() if count > 1]
+    if twice:
+        label = repr(names[twice[0]]) if names else str(twice[0])
+        raise DataError(f"{path}: column {label} is asked for twice among columns, target and weight")
+    if not features:
+        raise DataError(f"{path}: no column is left for X")
+    return Choice(tuple(features), target, weight)
+
+
+def find_column(path: str, n_columns: int, names: Sequence[str] | None, column: Column) -> int:
+    """The number of a column given by name, or by number as int or text (a command line has only text)."""
+    if names is not None and column in names:
+        return names.index(str(column))
+    try:
+        number = int(column)
+    except ValueError:
+        if names is None:
+            raise DataError(
+                f"{path}: an array has no column names, so {column!r} cannot be found; give its number (-1: the last)"
+            ) from None
+        raise DataError(f"{path}: no column {column!r}{suggest(str(column), names)}") from None
+    if not -n_columns <= number < n_columns:
+        raise DataError(f"{path}: no column number {number}; the columns are 0 to {n_columns - 1} (-1: the last)")
+    return number % n_columns

@@ -1,0 +1,55 @@
+"""What a reader or writer raises when the data is at fault, and the words its messages share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, NoReturn
+
+
+class DataError(ValueError):
+    """A file or an argument that cannot be used as data: the message names the place and says what to do."""
+
+
+class Fault(NamedTuple):
+    """The first bad row in a rank's piece; counts start at 0 within the piece."""
+
+    row: int
+    reason: str
+    line: int = 0  # text files only
+
+
+class BadRow(Exception):
+    """Raised by a parser of one piece; never leaves this package."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+def suggest(name: str, known: Sequence[str]) -> str:
+    """``; did you mean 'age'? It has the columns …``: the end of every message about an unknown name."""
+    lower = {other.lower(): other for other in known}
+    close = difflib.get_close_matches(name.lower(), lower, n=1)
+    listed = ", ".join(map(repr, known[:20])) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
+    return (f"; did you mean {lower[close[0]]!r}?" if close else ".") + f" It has {listed}"
+
+
+def name_ranks(ranks: Iterable[int]) -> str:
+    """``rank 3`` or ``ranks 0-4, 7``."""
+    runs: list[list[int]] = []
+    for rank in sorted(ranks):
+        if runs and rank == runs[-1][1] + 1:
+            runs[-1][1] = rank
+        else:
+            runs.append([rank, rank])
+    text = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+    return f"rank {text}" if text.isdigit() else f"ranks {text}"
+
+
+def raise_fault(path: str, fault: Fault, first_row: int, first_line: int | None = None) -> NoReturn:
+    """Raise the DataError for a fault in the piece that begins at global row `first_row` and line `first_line`."""
+    place = f"row {first_row + fault.row + 1}"
+    if first_line is not None:
+        place += f" (line {first_line + fault.line + 1})"
+    raise DataError(f"{path}: {place}: {fault.reason}")

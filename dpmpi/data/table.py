@@ -1,0 +1,41 @@
+"""A rank's rows, in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+
+class Block(NamedTuple):
+    """A run of rows: the row-aligned arrays that a kernel takes."""
+
+    X: np.ndarray | csr_array
+    y: np.ndarray | None
+    sample_weight: np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """This rank's rows of a data set, every number finite.
+
+    X : float64 or float32 (n, d), C-contiguous, or a scipy.sparse.csr_array; float32 only where the file holds it.
+    y, sample_weight : float64 (n,) or None. Weights are not negative.
+    columns : names of X's columns, or None where the format has none (arrays, libsvm).
+    target : name of the column or array that became y, or None.
+    start : global number, from 0, of this rank's first row.  n_rows : rows on all ranks together.
+    source : the file's path.
+    """
+
+    X: np.ndarray | csr_array
+    y: np.ndarray | None
+    sample_weight: np.ndarray | None
+    columns: tuple[str, ...] | None
+    target: str | None
+    start: int
+    n_rows: int
+    source: str

@@ -1,0 +1,223 @@
+"""`.npy` and `.npz`: every rank its block of rows, whatever the layout in the file."""
+
+import zipfile
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import sparse
+
+from dpmpi import partition
+from dpmpi.data import DataError, read
+from dpmpi.data.stored import open_npz
+
+rng = np.random.default_rng(0)
+MATRIX = rng.normal(size=(11, 4))
+Y = np.arange(11)
+
+
+def check_rows(tables, X, y=None):
+    size, n = len(tables), len(X)
+    for rank, table in enumerate(tables):
+        start, stop = partition.block(n, size, rank)
+        rows = table.X.toarray() if sparse.issparse(table.X) else table.X
+        assert_array_equal(rows, X[start:stop])
+        assert (table.start, table.n_rows) == (start, n)
+        assert table.X.dtype == X.dtype
+        if y is not None:
+            assert_array_equal(table.y, y[start:stop])
+            assert table.y.dtype == np.float64
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 13])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("save", ["npy", "npz", "compressed"])
+def test_dense(on_ranks, tmp_path, size, order, save):
+    X = np.array(MATRIX, order=order)
+    path = tmp_path / f"t.{save[:3] if save != 'compressed' else 'npz'}"
+    if save == "npy":
+        np.save(path, X)
+        check_rows(on_ranks(size, lambda ranks: read(path, ranks, target=-1)), MATRIX[:, :3], MATRIX[:, 3])
+    else:
+        (np.savez if save == "npz" else np.savez_compressed)(path, X=X, y=Y, w=Y)
+        tables = on_ranks(size, lambda ranks: read(path, ranks, weight="w"))
+        check_rows(tables, MATRIX, Y)
+        assert_array_equal(np.concatenate([table.sample_weight for table in tables]), Y)
+    assert all(table.X.flags.c_contiguous for table in on_ranks(size, lambda ranks: read(path, ranks)))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 13])
+@pytest.mark.parametrize("compressed", [True, False])
+def test_sparse(on_ranks, tmp_path, size, compressed):
+    path = tmp_path / "t.npz"
+    X = np.where(MATRIX > 0, MATRIX, 0)
+    sparse.save_npz(path, sparse.csr_array(X), compressed=compressed)
+    tables = on_ranks(size, lambda ranks: read(path, ranks))
+    check_rows(tables, X)
+    assert all(table.y is None and table.X.indices.dtype == np.int32 for table in tables)
+    s = sparse.csr_array(X)
+    np.savez(path, data=s.data, indices=s.indices, indptr=s.indptr, shape=s.shape, format=b"csr", label=Y)
+    check_rows(on_ranks(size, lambda ranks: read(path, ranks, target="label")), X, Y)
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        ("float32", "float32"),
+        ("float16", "float32"),
+        (">f4", "float32"),
+        (">f8", "float64"),
+        ("int8", "float64"),
+        ("uint64", "float64"),
+        ("bool", "float64"),
+        ("longdouble", "float64"),
+    ],
+)
+def test_dtypes(on_ranks, tmp_path, stored, expected):
+    X = np.array([[0, 1], [1, 0], [1, 1]]).astype(stored)
+    np.save(tmp_path / "t.npy", X)
+    check_rows(on_ranks(2, lambda ranks: read(tmp_path / "t.npy", ranks)), X.astype(expected))
+
+
+def test_columns_by_number(tmp_path):
+    np.save(tmp_path / "t.npy", MATRIX)
+    table = read(tmp_path / "t.npy", columns=[2, "0"], target="1", weight=None)
+    assert_array_equal(table.X, MATRIX[:, [2, 0]])
+    assert_array_equal(table.y, MATRIX[:, 1])
+    assert (table.columns, table.target) == (None, "1")
+    np.savez(tmp_path / "t.npz", X=MATRIX, y=Y)
+    assert_array_equal(read(tmp_path / "t.npz", target=0).X, MATRIX[:, 1:])
+
+
+def test_a_target_that_is_not_required(tmp_path):
+    """As when a model predicts: the same arguments, whether the target is still there or not."""
+    wanted = {"target": "3", "target_required": False, "n_columns": 3}
+    for n_columns in (4, 3):
+        np.save(tmp_path / "t.npy", MATRIX[:, :n_columns])
+        table = read(tmp_path / "t.npy", **wanted)
+        assert_array_equal(table.X, MATRIX[:, :3])
+        assert (table.y is not None) == (n_columns == 4)
+    for arrays in ({}, {"y": Y}):
+        np.savez(tmp_path / "t.npz", X=MATRIX[:, :3], **arrays)
+        table = read(tmp_path / "t.npz", **wanted)
+        assert_array_equal(table.X, MATRIX[:, :3])
+        assert (table.y is not None) == bool(arrays)
+    sparse.save_npz(tmp_path / "t.npz", sparse.csr_array(MATRIX[:, :3]))
+    assert read(tmp_path / "t.npz", **wanted).y is None
+
+
+def test_a_stored_array_is_mapped_not_read(tmp_path):
+    np.savez(tmp_path / "t.npz", X=MATRIX)
+    assert open_npz(str(tmp_path / "t.npz"))["X"].member is None
+    np.savez_compressed(tmp_path / "t.npz", X=MATRIX)
+    assert open_npz(str(tmp_path / "t.npz"))["X"].member == "X.npy"
+
+
+def with_value(value, row=7, column=2):
+    X = MATRIX.copy()
+    X[row, column] = value
+    return X
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("arrays", "arguments", "parts"),
+    [
+        ({"X": with_value(np.nan)}, {}, ["row 8: X[7, 2] is nan", "must be finite"]),
+        ({"X": with_value(-np.inf)}, {"columns": [3, 2]}, ["row 8: X[7, 2] is -inf"]),
+        ({"X": with_value(np.nan)}, {"target": 2}, ["row 8: X[7, 2] is nan"]),
+        ({"X": sparse.csr_array(with_value(np.nan))}, {}, ["row 8: X[7, 2] is nan"]),
+        ({"X": MATRIX, "y": with_value(np.inf)[:, 2]}, {}, ["row 8: y[7] is inf"]),
+        ({"X": MATRIX, "w": with_value(-2)[:, 2]}, {"weight": "w"}, ["w is -", "must not be negative"]),
+        ({"X": MATRIX, "y": Y[:-1]}, {}, ["'y' has 10 rows, X has 11"]),
+        ({"X": MATRIX, "y": MATRIX}, {}, ["'y' has the shape (11, 4); reshape it to (rows,)"]),
+        ({"X": MATRIX[0]}, {}, ["'X' has the shape (4,); reshape it to (rows, columns)"]),
+        ({"X": MATRIX[None]}, {}, ["'X' has the shape (1, 11, 4)"]),
+        ({"X": MATRIX + 1j}, {}, ["'X' holds complex numbers"]),
+        ({"X": MATRIX.astype(str)}, {}, ["'X' holds text"]),
+        ({"X": MATRIX.astype(object)}, {}, ["'X' holds Python objects", "unpickling"]),
+        ({"X": np.zeros(3, "f8,i4")}, {}, ["'X' holds structured records"]),
+        ({"X": np.zeros((0, 4))}, {}, ["no rows"]),
+        ({"X": MATRIX}, {"target": "label"}, ["'label' cannot be found; give its number"]),
+        ({"X": MATRIX}, {"target": 4}, ["no column number 4"]),
+        ({"x": MATRIX}, {}, ["no array 'X'; did you mean 'x'?", "np.savez(file, X=X, y=y)"]),
+        ({"X": sparse.csr_array(MATRIX)}, {"target": -1}, ["X is sparse, and '-1' names no other array"]),
+        ({"X": sparse.csr_array(MATRIX)}, {"columns": [0]}, ["X is sparse: its columns cannot be chosen"]),
+        ({"X": sparse.csc_array(MATRIX)}, {}, ["the sparse format is b'csc'; save X.tocsr()"]),
+    ],
+)
+def test_a_bad_archive_is_named(on_ranks, tmp_path, size, arrays, arguments, parts):
+    path = tmp_path / "t.npz"
+    if sparse.issparse(arrays.get("X")):
+        sparse.save_npz(path, arrays["X"])
+    else:
+        np.savez(path, **arrays)
+    for error in on_ranks(size, lambda ranks: read(path, ranks, **arguments)):
+        assert type(error) is DataError
+        for part in [str(path), *parts]:
+            assert part in str(error)
+
+
+def test_a_bad_npy_is_named(on_ranks, tmp_path):
+    path = tmp_path / "t.npy"
+    np.save(path, MATRIX)
+    whole = path.read_bytes()
+    np.save(path, np.array([[{}]]), allow_pickle=True)
+    pickled = path.read_bytes()
+    for data, part in [
+        (whole[:-1], "cut short: 351 of 352 bytes are there"),
+        (whole[:20], "not a NumPy array file"),
+        (b"garbage", "not a NumPy array file"),
+        (pickled, "holds Python objects"),
+    ]:
+        path.write_bytes(data)
+        for error in on_ranks(2, lambda ranks: read(path, ranks)):
+            assert type(error) is DataError
+            assert part in str(error)
+
+
+def test_damage_to_an_archive_is_a_data_error(on_ranks, tmp_path):
+    path = tmp_path / "t.npz"
+    np.savez_compressed(path, X=MATRIX, y=Y)
+    whole = path.read_bytes()
+    for k in range(0, len(whole), 7):
+        for data in (whole[:k], whole[:k] + bytes([whole[k] ^ 0xFF]) + whole[k + 1 :]):
+            path.write_bytes(data)
+            try:
+                table = read(path)
+            except DataError:
+                continue
+            assert_array_equal(table.X, MATRIX)
+
+
+def test_damaged_sparse_indices(tmp_path):
+    path = tmp_path / "t.npz"
+    s = sparse.csr_array(MATRIX)
+    parts = {"data": s.data, "indices": s.indices, "indptr": s.indptr, "shape": s.shape, "format": b"csr"}
+    for change in (
+        {"indices": s.indices + 1},
+        {"indices": s.indices - 1},
+        {"indptr": s.indptr[::-1]},
+        {"indptr": s.indptr + 1},
+        {"indptr": s.indptr[:-1]},
+        {"shape": [11]},
+        {"shape": [-1, 4]},
+        {"indices": s.indices.astype(float)},
+    ):
+        np.savez(path, **parts | change)
+        with pytest.raises(DataError, match=r"damaged|outside"):
+            read(path)
+
+
+def test_an_encrypted_archive_is_refused(tmp_path):
+    path = tmp_path / "t.npz"
+    np.savez(path, X=MATRIX)
+    data = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        header = archive.infolist()[0].header_offset
+    directory = data.index(b"PK\x01\x02")
+    data[header + 6] |= 1
+    data[directory + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="encrypted"):
+        read(path)
