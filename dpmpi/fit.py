@@ -167,7 +167,7 @@ class _Problem:
         self.engine, self.model, self.l2, self.n_rows, self.first_row = engine, model, l2, n_rows, first_row
         self.shards = (X, y, sample_weight)
         self.n_columns = X.shape[1]
-        self.coordinates = _coordinates(engine, X, first_row, n_rows, fit_intercept)
+        self.coordinates = _coordinates(engine, X, first_row, n_rows, l2 / model.curvature, fit_intercept)
         # loss, gradient, sum of weights: one all-reduce a step
         self.out = np.zeros(1 + self.n_columns + fit_intercept + 1)
         self.total_weight = float(n_rows)
@@ -242,7 +242,9 @@ def _sgd(
     )
 
 
-def _coordinates(engine: Engine, X: Any, first_row: int, n_rows: int, fit_intercept: bool) -> Coordinates:
+def _coordinates(
+    engine: Engine, X: Any, first_row: int, n_rows: int, penalty: float, fit_intercept: bool
+) -> Coordinates:
     # Every step-th row counted over all ranks, so that any number of ranks finds the same coordinates.
     step = max(1, n_rows // SAMPLE_ROWS)
     sample = X[-first_row % step :: step]
@@ -250,7 +252,7 @@ def _coordinates(engine: Engine, X: Any, first_row: int, n_rows: int, fit_interc
     sums = engine.reduce(column_sums, sample, out=np.zeros(d + 1))
     mean = sums[:-1] / sums[-1] if fit_intercept else np.zeros(d)
     squares = engine.reduce(column_squares, sample, mean, out=np.zeros(d))
-    return Coordinates.from_sums(mean, squares, sums[-1], fit_intercept)
+    return Coordinates.from_sums(mean, squares, float(sums[-1]), penalty, fit_intercept)
 
 
 def _check_arguments(

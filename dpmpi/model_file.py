@@ -53,7 +53,7 @@ def save(path: str | Path, model: SavedModel) -> None:
     if model.target is not None:
         arrays["target"] = np.array(model.target)
     with atomic_write(path) as file:
-        np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def load(path: str | Path) -> SavedModel:

@@ -69,7 +69,7 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
             weight=options.weight,
             format=options.format,
         )
-        _need_target(engine, table)
+        y = _target(engine, table)
     nodes = len(set(engine.comm.node_names()))
     rows = engine.comm.share(table.X.shape[0])
     if engine.rank == 0:
@@ -80,7 +80,7 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
         engine,
         options.model,
         table.X,
-        table.y,
+        y,
         table.sample_weight,
         l2=options.l2,
         solver=options.solver,
@@ -94,7 +94,7 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
         callback=lambda n, loss: progress.update(f"{unit} {n}  loss {loss:.10g}"),
     )
     progress.close()
-    metrics = evaluate(engine, result, table.X, table.y)
+    metrics = evaluate(engine, result, table.X, y)
     seconds = _seconds(engine, time.perf_counter() - begin)
     report = _report(engine, options, table, rows, nodes, result, metrics, seconds)
     with engine.comm.together("writing the results"):
@@ -111,10 +111,11 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
             print(f"wrote     {path}")
 
 
-def _need_target(engine: Engine, table: data.Table) -> None:
+def _target(engine: Engine, table: data.Table) -> np.ndarray:
     with engine.comm.together("reading the target"):
         if table.y is None:
             raise data.DataError(f"{table.source}: name the column to fit with --target")
+        return table.y
 
 
 def _headline(engine: Engine, options: argparse.Namespace, table: data.Table, rows: list[int], nodes: int) -> str:

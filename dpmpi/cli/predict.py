@@ -48,15 +48,12 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
         loaded = model_file.load(options.model) if engine.rank == 0 else None
     saved: model_file.SavedModel = engine.comm.share(loaded)[0]
     with engine.timer("read"):
-        names = data.column_names(options.data, ranks=engine.comm, format=options.format)
-        target = options.target
-        if target is None and names is not None and saved.target in names:
-            target = saved.target
         table = data.read(
             options.data,
             ranks=engine.comm,
-            target=target,
-            columns=saved.columns if names is not None else None,
+            target=options.target or saved.target,
+            target_required=options.target is not None,
+            columns=saved.columns,
             n_columns=len(saved.result.coef),
             format=options.format,
         )

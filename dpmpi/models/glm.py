@@ -19,12 +19,14 @@ class Model:
         loss: the kernel ``loss(X, y, sample_weight, coef, out)`` of `dpmpi.kernels`.
         mean: the expected target for a linear predictor ``z``: for a classifier, the second class's probability.
         classifier: whether the target has two classes; the kernel sees them as 0 and 1.
+        curvature: the largest second derivative of the loss with respect to z.
     """
 
     name: str
     loss: Callable[..., None]
     mean: Callable[[np.ndarray], np.ndarray]
     classifier: bool
+    curvature: float
 
 
 def _identity(z: np.ndarray) -> np.ndarray:
@@ -39,7 +41,7 @@ def _expit(z: np.ndarray) -> np.ndarray:
 MODELS = {
     model.name: model
     for model in (
-        Model("linear", kernels.squared, _identity, classifier=False),
-        Model("logistic", kernels.logistic, _expit, classifier=True),
+        Model("linear", kernels.squared, _identity, classifier=False, curvature=1.0),
+        Model("logistic", kernels.logistic, _expit, classifier=True, curvature=0.25),
     )
 }

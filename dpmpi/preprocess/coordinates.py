@@ -33,11 +33,11 @@ def column_squares(X: Any, mean: np.ndarray, out: np.ndarray) -> None:
 
 @dataclass(frozen=True)
 class Coordinates:
-    """The change between parameters ``(coef, intercept)`` and standardised ones ``(u, b)``.
+    """The change between parameters ``(coef, intercept)`` and standardised ones ``(u, b)``: a preconditioner.
 
     Attributes:
         mean: (d,) what is subtracted from each column; zeros when there is no intercept.
-        scale: (d,) what each column is divided by, positive.
+        scale: (d,) what each column is divided by, positive; its spread, or more under a penalty.
         intercept: whether the parameters have an intercept, as their last entry.
     """
 
@@ -46,10 +46,16 @@ class Coordinates:
     intercept: bool
 
     @classmethod
-    def from_sums(cls, mean: np.ndarray, squares: np.ndarray, n: float, intercept: bool) -> Coordinates:
-        """Make them from column means and sums of squared deviations over `n` rows; constant columns keep scale 1."""
-        scale = np.sqrt(squares / max(n, 1.0))
-        scale[~(scale > 1e-12 * np.abs(mean)) | (scale == 0)] = 1.0
+    def from_sums(cls, mean: np.ndarray, squares: np.ndarray, n: float, penalty: float, intercept: bool) -> Coordinates:
+        """Make them from column means and sums of squared deviations over `n` rows.
+
+        The objective's curvature along a column is about its variance plus `penalty`, the l2 penalty in units of the
+        loss's second derivative; `scale` is its root, so that all columns curve alike. 1 for a column without either.
+        """
+        variance = squares / max(n, 1.0)
+        variance[variance <= 1e-24 * mean**2] = 0.0  # a constant column, but for rounding
+        scale = np.sqrt(variance + penalty)
+        scale[scale == 0.0] = 1.0
         return cls(mean, scale, intercept)
 
     def parameters(self, x: np.ndarray) -> np.ndarray:

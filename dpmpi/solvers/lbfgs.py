@@ -29,6 +29,7 @@ def lbfgs(
     lower the objective beyond rounding.
     """
     from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits
 
     history: list[float] = []
 
@@ -37,21 +38,23 @@ def lbfgs(
         if callback is not None:
             callback(len(history), history[-1])
 
-    found = minimize(
-        objective,
-        start,
-        jac=True,
-        method="L-BFGS-B",
-        callback=after_iteration,
-        options={
-            "gtol": tol,
-            "ftol": np.finfo(float).eps,
-            "maxiter": max_iter,
-            "maxfun": 20 * max_iter,
-            "maxls": 50,
-            "maxcor": MEMORY,
-        },
-    )
+    # The solver's own vectors are short: a BLAS thread more would only take a core from another rank.
+    with threadpool_limits(1, user_api="blas"):
+        found = minimize(
+            objective,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            callback=after_iteration,
+            options={
+                "gtol": tol,
+                "ftol": np.finfo(float).eps,
+                "maxiter": max_iter,
+                "maxfun": 20 * max_iter,
+                "maxls": 50,
+                "maxcor": MEMORY,
+            },
+        )
     gradient = float(np.max(np.abs(found.jac), initial=0.0))
     if gradient <= tol:
         converged, message = True, f"largest gradient entry {gradient:.1e} <= tol {tol:.1e}"

@@ -63,7 +63,7 @@ def test_the_callback_sees_every_iteration():
 
 
 def run_sgd(**kwargs):
-    settings = {"n_batches": 4, "learning_rate": 0.005, "momentum": 0.9, "tol": 1e-12, "max_iter": 500} | kwargs
+    settings = {"n_batches": 4, "learning_rate": 0.005, "momentum": 0.9, "tol": 1e-9, "max_iter": 500} | kwargs
     return sgd(quadratic, lambda epoch, batch, x: quadratic(x)[1], np.zeros(3), **settings)
 
 
