@@ -3,6 +3,17 @@
 Every kernel is called as ``kernel(*shards, *params, out)``, *adds* into `out` and returns nothing.
 """
 
-from .reference import max_into, min_into, prod_into, sum_into
+from .linear import linear_predictor, logistic, squared
+from .reduce import max_into, min_into, prod_into, sum_into
+from .simd import simd_level
 
-__all__ = ["max_into", "min_into", "prod_into", "sum_into"]
+__all__ = [
+    "linear_predictor",
+    "logistic",
+    "max_into",
+    "min_into",
+    "prod_into",
+    "simd_level",
+    "squared",
+    "sum_into",
+]

@@ -1,0 +1,46 @@
+/* A block of rows of a CSR matrix, for INDEX (int32_t or int64_t): its linear predictor X c, and X^T g.
+ *
+ * Products are formed in double whatever REAL is: the gathers bound the speed, and sums go straight to the caller's
+ * float64 array, whose size would make a float32 copy per block of rows dear.
+ */
+
+/* Do the block's rows lie within the nnz entries, one behind the other, and their column indices within [0, d)? */
+static int INAME(csr_valid)(ptrdiff_t n, const INDEX *restrict indptr, ptrdiff_t nnz, const INDEX *restrict indices,
+                            ptrdiff_t d)
+{
+    UINDEX largest = 0; /* a negative index is a large unsigned one */
+    int ordered = 1;
+    for (ptrdiff_t i = 0; i < n; i++)
+        ordered &= indptr[i] <= indptr[i + 1];
+    if (!ordered || indptr[0] < 0 || indptr[n] > nnz)
+        return 0;
+    for (INDEX k = indptr[0]; k < indptr[n]; k++)
+        largest = (UINDEX)indices[k] > largest ? (UINDEX)indices[k] : largest;
+    return indptr[0] == indptr[n] || (uint64_t)largest < (uint64_t)d;
+}
+
+static void INAME(csr_predict)(ptrdiff_t n, const INDEX *indptr, const INDEX *restrict indices,
+                               const REAL *restrict data, const double *restrict c, double constant, REAL *restrict z)
+{
+    for (ptrdiff_t i = 0; i < n; i++) {
+        double even = constant, odd = 0;
+        INDEX k = indptr[i], end = indptr[i + 1];
+        for (; k + 1 < end; k += 2) {
+            even += data[k] * c[indices[k]];
+            odd += data[k + 1] * c[indices[k + 1]];
+        }
+        if (k < end)
+            even += data[k] * c[indices[k]];
+        z[i] = (REAL)(even + odd);
+    }
+}
+
+static void INAME(csr_gradient)(ptrdiff_t n, const INDEX *indptr, const INDEX *restrict indices,
+                                const REAL *restrict data, const REAL *restrict g, double *restrict sum)
+{
+    for (ptrdiff_t i = 0; i < n; i++) {
+        double gi = g[i];
+        for (INDEX k = indptr[i]; k < indptr[i + 1]; k++)
+            sum[indices[k]] += gi * data[k];
+    }
+}

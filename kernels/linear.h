@@ -1,0 +1,56 @@
+/* Linear models on a dense or CSR matrix: the problem's description and the loops by SIMD level and dtype. */
+#ifndef DPMPI_LINEAR_H
+#define DPMPI_LINEAR_H
+
+#include <float.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "loss_list.h"
+#include "simd.h"
+
+#define INLINE static inline __attribute__((always_inline, unused))
+#define PASTE4_(a, b, c, d) a##_##b##_##c##_##d
+#define PASTE4(a, b, c, d) PASTE4_(a, b, c, d)
+
+enum { LINEAR_OK, LINEAR_BAD_VALUE, LINEAR_BAD_INDEX, LINEAR_NO_MEMORY };
+
+/* Rows of a block: short rows in the L1 cache, longer ones in a part of the L2 cache; a multiple of 8. */
+enum { MAX_BLOCK = 256 };
+
+static inline ptrdiff_t block_rows(ptrdiff_t row_bytes)
+{
+    ptrdiff_t rows = row_bytes < 192 ? 64 : (256 << 10) / row_bytes / 8 * 8;
+    return rows < 8 ? 8 : rows > MAX_BLOCK ? MAX_BLOCK : rows;
+}
+
+typedef struct {
+    ptrdiff_t n, d;
+    const void *X; /* dense: rows of unit inner stride, `stride` elements apart; NULL for CSR */
+    ptrdiff_t stride;
+    const void *indptr, *indices, *data; /* CSR: nnz entries, indices of index_bytes, 4 or 8 */
+    ptrdiff_t nnz;
+    int index_bytes;
+    const void *y, *weight; /* of X's dtype; weight may be NULL */
+    const double *coef;     /* d */
+    double constant;        /* the intercept */
+    double parameter;       /* the loss's own, such as Huber's delta */
+} linear_problem;
+
+#define LOOPS "linear_loops_both.h"
+#include "each_level.h"
+
+typedef int (*linear_fn)(const linear_problem *, int loss, double *out);
+
+static linear_fn linear_pick(int level, int real_bytes, int gradient)
+{
+    static const linear_fn loops[2][2][SIMD_LEVELS] = {
+        {EACH_LEVEL(linear_predictor_float), EACH_LEVEL(loss_gradient_float)},
+        {EACH_LEVEL(linear_predictor_double), EACH_LEVEL(loss_gradient_double)},
+    };
+    return loops[real_bytes == 8][gradient][level];
+}
+
+#endif

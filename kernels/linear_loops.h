@@ -1,0 +1,132 @@
+/* The shared loop of all linear models, for one SIMD level and REAL: X is read once, a block of rows at a time.
+ *
+ * Per block: z = X c; the loss and its derivative g by z; X^T g while the block is still in the cache. float32 is
+ * summed in float32 within a block and in float64 across blocks, so that the error does not grow with the rows.
+ */
+
+#include "vector.h"
+#include "elementary.h"
+#include "losses.h"
+#include "dense.h"
+
+#define INDEX int32_t
+#define UINDEX uint32_t
+#include "csr.h"
+#undef INDEX
+#undef UINDEX
+#define INDEX int64_t
+#define UINDEX uint64_t
+#include "csr.h"
+#undef INDEX
+#undef UINDEX
+
+/* What is set up once and used by every block. */
+typedef struct {
+    const linear_problem *p;
+    NAME(windows) windows;
+    ptrdiff_t block;   /* rows */
+    REAL *coef, *sum;  /* windowed; dense X only */
+    void *memory;
+} NAME(workspace);
+
+static int NAME(set_up)(NAME(workspace) *work, const linear_problem *p)
+{
+    ptrdiff_t row_bytes = p->d * sizeof(REAL), length = p->d + 2 * LANES;
+    *work = (NAME(workspace)){.p = p, .windows = NAME(windows_of)(p->d), .block = MAX_BLOCK};
+    if (p->X == NULL)
+        return LINEAR_OK;
+    work->block = block_rows(row_bytes);
+    length -= length % LANES;
+    work->memory = calloc(2 * length + LANES, sizeof(REAL));
+    if (work->memory == NULL)
+        return LINEAR_NO_MEMORY;
+    work->coef = (REAL *)(((uintptr_t)work->memory + VECTOR_BYTES - 1) / VECTOR_BYTES * VECTOR_BYTES);
+    work->sum = work->coef + length;
+    NAME(to_windowed)(&work->windows, p->coef, work->coef);
+    return LINEAR_OK;
+}
+
+/* Checks the block's column indices and computes its linear predictor. */
+static int NAME(predict)(const NAME(workspace) *work, ptrdiff_t start, ptrdiff_t n, REAL *z)
+{
+    const linear_problem *p = work->p;
+    if (p->X != NULL) {
+        ptrdiff_t readable = NAME(readable)(&work->windows, p->n - start, p->stride);
+        NAME(dense_predict)(&work->windows, n, readable < n ? readable : n, (const REAL *)p->X + start * p->stride,
+                            p->stride, work->coef, (REAL)p->constant, z);
+    } else if (p->index_bytes == 4) {
+        const int32_t *indptr = (const int32_t *)p->indptr + start, *indices = p->indices;
+        if (!PASTE4(csr_valid, REAL, int32_t, LEVEL)(n, indptr, p->nnz, indices, p->d))
+            return LINEAR_BAD_INDEX;
+        PASTE4(csr_predict, REAL, int32_t, LEVEL)(n, indptr, indices, p->data, p->coef, p->constant, z);
+    } else {
+        const int64_t *indptr = (const int64_t *)p->indptr + start, *indices = p->indices;
+        if (!PASTE4(csr_valid, REAL, int64_t, LEVEL)(n, indptr, p->nnz, indices, p->d))
+            return LINEAR_BAD_INDEX;
+        PASTE4(csr_predict, REAL, int64_t, LEVEL)(n, indptr, indices, p->data, p->coef, p->constant, z);
+    }
+    return LINEAR_OK;
+}
+
+/* out += X^T g over the block. */
+static void NAME(add_gradient)(const NAME(workspace) *work, ptrdiff_t start, ptrdiff_t n, const REAL *g, double *out)
+{
+    const linear_problem *p = work->p;
+    if (p->X != NULL) {
+        ptrdiff_t readable = NAME(readable)(&work->windows, p->n - start, p->stride);
+        memset(work->sum, 0, (work->windows.whole + LANES) * sizeof(REAL));
+        NAME(dense_gradient)(&work->windows, n, readable < n ? readable : n, (const REAL *)p->X + start * p->stride,
+                             p->stride, g, work->sum);
+        NAME(add_windowed)(&work->windows, work->sum, out);
+    } else if (p->index_bytes == 4)
+        PASTE4(csr_gradient, REAL, int32_t, LEVEL)(n, (const int32_t *)p->indptr + start, p->indices, p->data, g, out);
+    else
+        PASTE4(csr_gradient, REAL, int64_t, LEVEL)(n, (const int64_t *)p->indptr + start, p->indices, p->data, g, out);
+}
+
+static int NAME(loss_gradient)(const linear_problem *p, int loss, double *out)
+{
+#define ADD(name, low, high) PASTE(name##_block, REAL, LEVEL),
+    REAL (*const losses[])(ptrdiff_t, const REAL *, const REAL *, const REAL *, REAL, REAL *, REAL *, int *) = {
+        FOR_EACH_LOSS(ADD)};
+#undef ADD
+    REAL z[MAX_BLOCK], g[MAX_BLOCK], ones[MAX_BLOCK];
+    NAME(workspace) work;
+    int status = NAME(set_up)(&work, p);
+    for (int i = 0; i < MAX_BLOCK; i++)
+        ones[i] = 1;
+    for (ptrdiff_t start = 0; start < p->n && status == LINEAR_OK; start += work.block) {
+        ptrdiff_t n = p->n - start < work.block ? p->n - start : work.block;
+        const REAL *weight = p->weight == NULL ? ones : (const REAL *)p->weight + start;
+        REAL sum;
+        int valid = 1;
+        if ((status = NAME(predict)(&work, start, n, z)) != LINEAR_OK)
+            break;
+        out[0] += losses[loss](n, (const REAL *)p->y + start, weight, z, (REAL)p->parameter, g, &sum, &valid);
+        out[1 + p->d] += sum;
+        NAME(add_gradient)(&work, start, n, g, out + 1);
+        if (!valid)
+            status = LINEAR_BAD_VALUE;
+    }
+    free(work.memory);
+    return status;
+}
+
+static int NAME(linear_predictor)(const linear_problem *p, int unused, double *out)
+{
+    REAL z[MAX_BLOCK];
+    NAME(workspace) work;
+    int status = NAME(set_up)(&work, p);
+    (void)unused;
+    for (ptrdiff_t start = 0; start < p->n && status == LINEAR_OK; start += work.block) {
+        ptrdiff_t n = p->n - start < work.block ? p->n - start : work.block;
+        if ((status = NAME(predict)(&work, start, n, z)) == LINEAR_OK)
+            for (ptrdiff_t i = 0; i < n; i++)
+                out[start + i] += z[i];
+    }
+    free(work.memory);
+    return status;
+}
+
+#undef V
+#undef LANES

@@ -1,0 +1,27 @@
+/* The loops of linear models for float and for double. */
+
+#define NAME(name) PASTE(name, REAL, LEVEL)
+#define INAME(name) PASTE4(name, REAL, INDEX, LEVEL)
+
+#define REAL float
+#define REAL_BYTES 4
+#define BITS int32_t
+#define LARGEST FLT_MAX
+#include "linear_loops.h"
+#undef REAL
+#undef REAL_BYTES
+#undef BITS
+#undef LARGEST
+
+#define REAL double
+#define REAL_BYTES 8
+#define BITS int64_t
+#define LARGEST DBL_MAX
+#include "linear_loops.h"
+#undef REAL
+#undef REAL_BYTES
+#undef BITS
+#undef LARGEST
+
+#undef NAME
+#undef INAME

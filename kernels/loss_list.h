@@ -1,0 +1,13 @@
+/* Every loss: its name in losses.h and the range of y that it takes. */
+#ifndef DPMPI_LOSS_LIST_H
+#define DPMPI_LOSS_LIST_H
+
+#define FOR_EACH_LOSS(ADD)                                                                                            \
+    ADD(squared, -LARGEST, LARGEST)                                                                                   \
+    ADD(logistic, 0, 1)
+
+#define ADD(name, low, high) LOSS_##name,
+enum { FOR_EACH_LOSS(ADD) N_LOSSES };
+#undef ADD
+
+#endif
