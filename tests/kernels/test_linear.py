@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import scipy.sparse
-from dpmpi.kernels import reference
 from numpy.testing import assert_allclose, assert_array_equal
 
 from dpmpi import kernels
+from dpmpi.kernels import reference
 
 LOSSES = ["squared", "logistic"]
 RTOL = {"float32": 3e-6, "float64": 1e-13}

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from dpmpi.kernels import reference
 
 from dpmpi import kernels
+from dpmpi.kernels import reference
 
 OPS = ["sum_into", "prod_into", "min_into", "max_into"]
 INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
