@@ -3,17 +3,39 @@
 Every kernel is called as ``kernel(*shards, *params, out)``, *adds* into `out` and returns nothing.
 """
 
-from .linear import linear_predictor, logistic, squared
+from .linear import (
+    curvature,
+    gamma,
+    hessian_vector,
+    huber,
+    linear_predictor,
+    logistic,
+    loss_value,
+    pinball,
+    poisson,
+    squared,
+    squared_hinge,
+    tweedie,
+)
 from .reduce import max_into, min_into, prod_into, sum_into
 from .simd import simd_level
 
 __all__ = [
+    "curvature",
+    "gamma",
+    "hessian_vector",
+    "huber",
     "linear_predictor",
     "logistic",
+    "loss_value",
     "max_into",
     "min_into",
+    "pinball",
+    "poisson",
     "prod_into",
     "simd_level",
     "squared",
+    "squared_hinge",
     "sum_into",
+    "tweedie",
 ]

@@ -17,6 +17,10 @@
 
 enum { LINEAR_OK, LINEAR_BAD_VALUE, LINEAR_BAD_INDEX, LINEAR_NO_MEMORY };
 
+/* What is added to out: X c (n); the loss (1); the loss and its gradient with the intercept's place (1 + d + 1); the
+ * rows' weighted second derivatives (n); the Hessian times a direction (d + 1). */
+enum { LINEAR_PREDICTOR, LINEAR_LOSS, LINEAR_GRADIENT, LINEAR_CURVATURE, LINEAR_HESSIAN_VECTOR };
+
 /* Rows of a block: short rows in the L1 cache, longer ones in a part of the L2 cache; a multiple of 8. */
 enum { MAX_BLOCK = 256 };
 
@@ -36,21 +40,20 @@ typedef struct {
     const void *y, *weight; /* of X's dtype; weight may be NULL */
     const double *coef;     /* d */
     double constant;        /* the intercept */
+    const double *direction; /* d, and its last entry: for LINEAR_HESSIAN_VECTOR, else NULL */
+    double direction_constant;
     double parameter;       /* the loss's own, such as Huber's delta */
 } linear_problem;
 
 #define LOOPS "linear_loops_both.h"
 #include "each_level.h"
 
-typedef int (*linear_fn)(const linear_problem *, int loss, double *out);
+typedef int (*linear_fn)(const linear_problem *, int what, int loss, double *out);
 
-static linear_fn linear_pick(int level, int real_bytes, int gradient)
+static inline linear_fn linear_pick(int real_bytes, int level)
 {
-    static const linear_fn loops[2][2][SIMD_LEVELS] = {
-        {EACH_LEVEL(linear_predictor_float), EACH_LEVEL(loss_gradient_float)},
-        {EACH_LEVEL(linear_predictor_double), EACH_LEVEL(loss_gradient_double)},
-    };
-    return loops[real_bytes == 8][gradient][level];
+    static const linear_fn loops[2][SIMD_LEVELS] = {EACH_LEVEL(linear_run_float), EACH_LEVEL(linear_run_double)};
+    return loops[real_bytes == 8][level];
 }
 
 #endif

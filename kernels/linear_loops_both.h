@@ -7,21 +7,25 @@
 #define REAL_BYTES 4
 #define BITS int32_t
 #define LARGEST FLT_MAX
+#define SMALLEST FLT_MIN
 #include "linear_loops.h"
 #undef REAL
 #undef REAL_BYTES
 #undef BITS
 #undef LARGEST
+#undef SMALLEST
 
 #define REAL double
 #define REAL_BYTES 8
 #define BITS int64_t
 #define LARGEST DBL_MAX
+#define SMALLEST DBL_MIN
 #include "linear_loops.h"
 #undef REAL
 #undef REAL_BYTES
 #undef BITS
 #undef LARGEST
+#undef SMALLEST
 
 #undef NAME
 #undef INAME

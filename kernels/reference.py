@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+Array = np.ndarray
+
 
 def sum_into(x: np.ndarray, out: np.ndarray) -> None:
     """``out += x`` element by element; for bool, logical or."""
@@ -29,35 +31,130 @@ def max_into(x: np.ndarray, out: np.ndarray) -> None:
 
 def linear_predictor(X: Any, coef: np.ndarray, out: np.ndarray) -> None:
     """``out += X @ coef``, plus the intercept where coef has one entry more than X has columns."""
-    out += _predict(X, coef)
-
-
-def squared(X: Any, y: np.ndarray, sample_weight: np.ndarray | None, coef: np.ndarray, out: np.ndarray) -> None:
-    """Loss (z - y)^2 / 2."""
-    z = _predict(X, coef)
-    _add_loss_gradient(X, sample_weight, (z - y) ** 2 / 2, z - y, out)
-
-
-def logistic(X: Any, y: np.ndarray, sample_weight: np.ndarray | None, coef: np.ndarray, out: np.ndarray) -> None:
-    """Loss log(1 + exp(z)) - y z; y from 0 to 1."""
-    z = _predict(X, coef)
-    e = np.exp(-np.abs(z))
-    _add_loss_gradient(
-        X, sample_weight, np.maximum(z, 0) - y * z + np.log1p(e), np.where(z < 0, e, 1) / (1 + e) - y, out
-    )
-
-
-def _predict(X: Any, coef: np.ndarray) -> np.ndarray:
     d = X.shape[1]
-    return X @ coef[:d] + (coef[d] if len(coef) > d else 0.0)
+    out += X @ coef[:d] + (coef[d] if len(coef) > d else 0.0)
+
+
+def squared(X: Any, y: Array, sample_weight: Array | None, coef: Array, out: Array) -> None:
+    """Loss (z - y)^2 / 2."""
+    _add_loss_gradient("squared", X, y, sample_weight, coef, out)
+
+
+def logistic(X: Any, y: Array, sample_weight: Array | None, coef: Array, out: Array) -> None:
+    """Loss log(1 + exp(z)) - y z; y from 0 to 1."""
+    _add_loss_gradient("logistic", X, y, sample_weight, coef, out)
+
+
+def poisson(X: Any, y: Array, sample_weight: Array | None, coef: Array, out: Array) -> None:
+    """Loss exp(z) - y z."""
+    _add_loss_gradient("poisson", X, y, sample_weight, coef, out)
+
+
+def gamma(X: Any, y: Array, sample_weight: Array | None, coef: Array, out: Array) -> None:
+    """Loss z + y exp(-z)."""
+    _add_loss_gradient("gamma", X, y, sample_weight, coef, out)
+
+
+def tweedie(X: Any, y: Array, sample_weight: Array | None, coef: Array, out: Array, *, power: float = 1.5) -> None:
+    """Loss exp((2 - power) z) / (2 - power) - y exp((1 - power) z) / (1 - power)."""
+    _add_loss_gradient("tweedie", X, y, sample_weight, coef, out, power=power)
+
+
+def huber(X: Any, y: Array, sample_weight: Array | None, coef: Array, out: Array, *, delta: float = 1.35) -> None:
+    """Loss r^2 / 2 for r = z - y within delta, delta (abs(r) - delta / 2) beyond."""
+    _add_loss_gradient("huber", X, y, sample_weight, coef, out, delta=delta)
+
+
+def pinball(X: Any, y: Array, sample_weight: Array | None, coef: Array, out: Array, *, quantile: float = 0.5) -> None:
+    """Loss quantile r for r = y - z, (quantile - 1) r where r < 0."""
+    _add_loss_gradient("pinball", X, y, sample_weight, coef, out, quantile=quantile)
+
+
+def squared_hinge(X: Any, y: Array, sample_weight: Array | None, coef: Array, out: Array) -> None:
+    """Loss max(0, 1 - s z)^2, s = 2 y - 1."""
+    _add_loss_gradient("squared_hinge", X, y, sample_weight, coef, out)
+
+
+def loss_value(
+    X: Any, y: Array, sample_weight: Array | None, coef: Array, out: Array, *, loss: str, **parameter: float
+) -> None:
+    """The weighted sum of the losses alone."""
+    out[0] += np.sum(_weight(X, sample_weight) * _terms(loss, y, _predict(X, coef), **parameter)[0])
+
+
+def curvature(
+    X: Any, y: Array, sample_weight: Array | None, coef: Array, out: Array, *, loss: str, **parameter: float
+) -> None:
+    """Each row's weighted second derivative of the loss by z."""
+    out += _weight(X, sample_weight) * _terms(loss, y, _predict(X, coef), **parameter)[2]
+
+
+def hessian_vector(
+    X: Any,
+    y: Array,
+    sample_weight: Array | None,
+    coef: Array,
+    direction: Array,
+    out: Array,
+    *,
+    loss: str,
+    **parameter: float,
+) -> None:
+    """X^T D X direction, D the diagonal of the curvatures, X with a column of ones where there is an intercept."""
+    h = np.zeros(X.shape[0])
+    curvature(X, y, sample_weight, coef, h, loss=loss, **parameter)
+    _add_transposed(X, h * _predict(X, direction), out)
+
+
+def _terms(loss: str, y: Array, z: Array, **parameter: float) -> tuple[Array, Array, Array]:
+    """A loss, its derivative by z and its second derivative."""
+    e, one = np.exp(-np.abs(z)), np.ones_like(z)
+    s, r = 2 * y - 1, z - y
+    if loss == "squared":
+        return r**2 / 2, r, one
+    if loss == "logistic":
+        return np.maximum(z, 0) - y * z + np.log1p(e), np.where(z < 0, e, 1) / (1 + e) - y, e / (1 + e) ** 2
+    if loss == "poisson":
+        return np.exp(z) - y * z, np.exp(z) - y, np.exp(z)
+    if loss == "gamma":
+        return z + y * np.exp(-z), 1 - y * np.exp(-z), y * np.exp(-z)
+    if loss == "tweedie":
+        p = parameter.get("power", 1.5)
+        a, b = np.exp((2 - p) * z), y * np.exp((1 - p) * z)
+        return a / (2 - p) - b / (1 - p), a - b, (2 - p) * a - (1 - p) * b
+    if loss == "huber":
+        delta = parameter.get("delta", 1.35)
+        inside = np.abs(r) <= delta
+        return np.where(inside, r**2 / 2, delta * (np.abs(r) - delta / 2)), np.clip(r, -delta, delta), inside * one
+    if loss == "pinball":
+        slope = np.where(r > 0, parameter.get("quantile", 0.5) - 1, parameter.get("quantile", 0.5))
+        return -slope * r, -slope, np.full_like(z, np.nan)
+    if loss == "squared_hinge":
+        margin = np.maximum(1 - s * z, 0)
+        return margin**2, -2 * s * margin, 2 * s**2 * (s * z < 1)
+    raise ValueError(f"no loss {loss!r}")
+
+
+def _predict(X: Any, coef: Array) -> Array:
+    z = np.zeros(X.shape[0])
+    linear_predictor(X, coef, z)
+    return z
+
+
+def _weight(X: Any, sample_weight: Array | None) -> Array:
+    return np.ones(X.shape[0]) if sample_weight is None else sample_weight
+
+
+def _add_transposed(X: Any, g: Array, out: Array) -> None:
+    d = X.shape[1]
+    out[:d] += X.T @ g
+    out[d:] += np.sum(g)
 
 
 def _add_loss_gradient(
-    X: Any, sample_weight: np.ndarray | None, loss: np.ndarray, gradient: np.ndarray, out: np.ndarray
+    name: str, X: Any, y: Array, sample_weight: Array | None, coef: Array, out: Array, **parameter: float
 ) -> None:
-    """Add the weighted sum of the losses, and of the rows' gradients with respect to coef."""
-    d = X.shape[1]
-    weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
+    loss, gradient, _ = _terms(name, y, _predict(X, coef), **parameter)
+    weight = _weight(X, sample_weight)
     out[0] += np.sum(weight * loss)
-    out[1 : d + 1] += X.T @ (weight * gradient)
-    out[d + 1 :] += np.sum(weight * gradient)
+    _add_transposed(X, weight * gradient, out[1:])
