@@ -3,6 +3,7 @@
 Every kernel is called as ``kernel(*shards, *params, out)``, *adds* into `out` and returns nothing.
 """
 
+from .groups import group_count, group_max, group_min, group_moments, group_sum
 from .linear import (
     curvature,
     gamma,
@@ -17,12 +18,18 @@ from .linear import (
     squared_hinge,
     tweedie,
 )
+from .moments import moments
 from .reduce import max_into, min_into, prod_into, sum_into
 from .simd import simd_level
 
 __all__ = [
     "curvature",
     "gamma",
+    "group_count",
+    "group_max",
+    "group_min",
+    "group_moments",
+    "group_sum",
     "hessian_vector",
     "huber",
     "linear_predictor",
@@ -30,6 +37,7 @@ __all__ = [
     "loss_value",
     "max_into",
     "min_into",
+    "moments",
     "pinball",
     "poisson",
     "prod_into",

@@ -11,10 +11,6 @@
 #include "loss_list.h"
 #include "simd.h"
 
-#define INLINE static inline __attribute__((always_inline, unused))
-#define PASTE4_(a, b, c, d) a##_##b##_##c##_##d
-#define PASTE4(a, b, c, d) PASTE4_(a, b, c, d)
-
 enum { LINEAR_OK, LINEAR_BAD_VALUE, LINEAR_BAD_INDEX, LINEAR_NO_MEMORY };
 
 /* What is added to out: X c (n); the loss (1); the loss and its gradient with the intercept's place (1 + d + 1); the
@@ -45,8 +41,10 @@ typedef struct {
     double parameter;       /* the loss's own, such as Huber's delta */
 } linear_problem;
 
-#define LOOPS "linear_loops_both.h"
+#define LOOPS "each_real.h"
+#define LOOPS_OF_REAL "linear_loops.h"
 #include "each_level.h"
+#undef LOOPS_OF_REAL
 
 typedef int (*linear_fn)(const linear_problem *, int what, int loss, double *out);
 

@@ -158,3 +158,34 @@ def _add_loss_gradient(
     weight = _weight(X, sample_weight)
     out[0] += np.sum(weight * loss)
     _add_transposed(X, weight * gradient, out[1:])
+
+
+def moments(X: Array, shift: Array, out: Array) -> None:
+    """Power sums about shift, orders 0 to 4, column by column."""
+    out += [np.sum((X - shift) ** k, axis=0) for k in range(5)]
+
+
+def group_count(keys: Array, out: Array) -> None:
+    """Rows of each group."""
+    np.add.at(out, keys, 1)
+
+
+def group_sum(keys: Array, values: Array, out: Array) -> None:
+    """Sum of each group's values."""
+    np.add.at(out, keys, values)
+
+
+def group_min(keys: Array, values: Array, out: Array) -> None:
+    """Least of each group's values."""
+    np.minimum.at(out, keys, values)
+
+
+def group_max(keys: Array, values: Array, out: Array) -> None:
+    """Greatest of each group's values."""
+    np.maximum.at(out, keys, values)
+
+
+def group_moments(keys: Array, values: Array, shift: Array, out: Array) -> None:
+    """Power sums about shift, orders 0 to 2, group by group."""
+    for k in range(3):
+        np.add.at(out[k], keys, (values - shift[keys]) ** k)

@@ -1,4 +1,5 @@
-/* The loops of linear models for float and for double. */
+/* Compiles the file named by LOOPS_OF_REAL for float and for double: REAL, its size REAL_BYTES, integers of the same
+ * size BITS, its LARGEST and SMALLEST (normal, positive) number, and NAME(name), which tells them apart. */
 
 #define NAME(name) PASTE(name, REAL, LEVEL)
 #define INAME(name) PASTE4(name, REAL, INDEX, LEVEL)
@@ -8,7 +9,7 @@
 #define BITS int32_t
 #define LARGEST FLT_MAX
 #define SMALLEST FLT_MIN
-#include "linear_loops.h"
+#include LOOPS_OF_REAL
 #undef REAL
 #undef REAL_BYTES
 #undef BITS
@@ -20,7 +21,7 @@
 #define BITS int64_t
 #define LARGEST DBL_MAX
 #define SMALLEST DBL_MIN
-#include "linear_loops.h"
+#include LOOPS_OF_REAL
 #undef REAL
 #undef REAL_BYTES
 #undef BITS
