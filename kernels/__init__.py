@@ -3,6 +3,16 @@
 Every kernel is called as ``kernel(*shards, *params, out)``, *adds* into `out` and returns nothing.
 """
 
+from .blas import (
+    covariance,
+    dense_backward,
+    dense_backward_inputs,
+    dense_forward,
+    gram,
+    kmeans,
+    nearest_distance,
+    softmax,
+)
 from .groups import group_count, group_max, group_min, group_moments, group_sum
 from .linear import (
     curvature,
@@ -23,8 +33,13 @@ from .reduce import max_into, min_into, prod_into, sum_into
 from .simd import simd_level
 
 __all__ = [
+    "covariance",
     "curvature",
+    "dense_backward",
+    "dense_backward_inputs",
+    "dense_forward",
     "gamma",
+    "gram",
     "group_count",
     "group_max",
     "group_min",
@@ -32,16 +47,19 @@ __all__ = [
     "group_sum",
     "hessian_vector",
     "huber",
+    "kmeans",
     "linear_predictor",
     "logistic",
     "loss_value",
     "max_into",
     "min_into",
     "moments",
+    "nearest_distance",
     "pinball",
     "poisson",
     "prod_into",
     "simd_level",
+    "softmax",
     "squared",
     "squared_hinge",
     "sum_into",

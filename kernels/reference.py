@@ -189,3 +189,58 @@ def group_moments(keys: Array, values: Array, shift: Array, out: Array) -> None:
     """Power sums about shift, orders 0 to 2, group by group."""
     for k in range(3):
         np.add.at(out[k], keys, (values - shift[keys]) ** k)
+
+
+def gram(X: Any, sample_weight: Array | None, out: Array) -> None:
+    """X^T W X."""
+    dense = X.toarray() if hasattr(X, "indptr") else X
+    out += (dense.T * _weight(X, sample_weight)) @ dense
+
+
+def covariance(X: Array, shift: Array, out: Array) -> None:
+    """Count, sums about shift, and products."""
+    centred = X - shift
+    out += np.concatenate([[len(X)], centred.sum(axis=0), (centred.T @ centred).ravel()])
+
+
+def softmax(X: Array, y: Array, sample_weight: Array | None, coef: Array, out: Array) -> None:
+    """Loss log(sum_k exp(z_k)) - z_y of K classes and its gradient."""
+    d, rows = X.shape[1], np.arange(X.shape[0])
+    z = X @ coef[:, :d].T + (coef[:, d] if coef.shape[1] > d else 0)
+    z = z - np.max(z, axis=1, keepdims=True, initial=-np.inf)
+    weight = _weight(X, sample_weight)
+    out[0] += np.sum(weight * (np.log(np.sum(np.exp(z), axis=1)) - z[rows, y]))
+    p = np.exp(z) / np.sum(np.exp(z), axis=1, keepdims=True)
+    p[rows, y] -= 1
+    p *= weight[:, None]
+    out[1:] += np.hstack([p.T @ X, p.sum(axis=0)[:, None]])[:, : coef.shape[1]].ravel()
+
+
+def kmeans(X: Array, centers: Array, out: Array) -> None:
+    """Inertia, counts and sums of the rows nearest to each centre."""
+    K, d = centers.shape
+    distances = ((X[:, None, :] - centers) ** 2).sum(axis=2)
+    labels = distances.argmin(axis=1) if len(X) else np.zeros(0, int)
+    out[0] += distances[np.arange(len(X)), labels].sum()
+    np.add.at(out[1 : K + 1], labels, 1)
+    np.add.at(out[K + 1 :].reshape(K, d), labels, X)
+
+
+def nearest_distance(X: Array, points: Array, out: Array) -> None:
+    """Least squared distance of each row to the points."""
+    np.minimum(out, ((X[:, None, :] - points) ** 2).sum(axis=2).min(axis=1), out=out)
+
+
+def dense_forward(X: Array, weights: Array, out: Array) -> None:
+    """X W + b."""
+    out += X @ weights[:-1] + weights[-1]
+
+
+def dense_backward(X: Array, gradient: Array, out: Array) -> None:
+    """X^T gradient, and the sums of the gradient."""
+    out += np.vstack([X.T @ gradient, gradient.sum(axis=0)])
+
+
+def dense_backward_inputs(gradient: Array, weights: Array, out: Array) -> None:
+    """gradient W^T."""
+    out += gradient @ weights[:-1].T

@@ -40,6 +40,13 @@ def mean_variance(sums: np.ndarray, shift: np.ndarray, ddof: int = 0) -> tuple[n
         return shift + mean, (sums[2] - sums[1] * mean) / (sums[0] - ddof)
 
 
+def covariance_matrix(sums: np.ndarray, shift: np.ndarray, ddof: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (d,) and covariance matrix (d, d) from the sums of the kernel `covariance` about shift."""
+    d = len(shift)
+    count, first, products = sums[0], sums[1 : d + 1], sums[d + 1 :].reshape(d, d)
+    return shift + first / count, (products - np.outer(first, first) / count) / (count - ddof)
+
+
 def one_way_anova(sums: np.ndarray) -> float:
     """F of the one-way analysis of variance from the sums of `group_moments` about one shift for all groups."""
     groups = sums[:, sums[0] > 0]
