@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import CSR, check_out, integers, matrix, row_blocks, vector
-from .rows import add_outer_rows, nearest_rows, score_rows, softmax_rows
+from .rows import add_nearest, add_outer_rows, lower_to_nearest, score_rows, softmax_rows
 
 BLOCK_BYTES = 256 << 10
 # Up to so many classes or points, and numbers in them, own loops (skinny_loops.h) are faster than BLAS.
@@ -21,11 +21,11 @@ FEW, SMALL = 48, 32 << 10
 
 
 def _blocks(X: Any, columns: int) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Yield (start, stop, rows), the rows with `columns` more fitting into BLOCK_BYTES; 64 to 1024 of them."""
+    """Yield (start, stop, rows), the rows with `columns` more fitting into BLOCK_BYTES; 64 to 4096 of them."""
     X, dtype = matrix(X)
     if isinstance(X, CSR):
         raise TypeError("X is a sparse matrix; a dense array is accepted")
-    size = int(np.clip(BLOCK_BYTES // ((X.shape[1] + columns + 1) * dtype.itemsize) // 64 * 64, 64, 1024))
+    size = int(np.clip(BLOCK_BYTES // ((X.shape[1] + columns + 1) * dtype.itemsize) // 64 * 64, 64, 4096))
     for start, stop, rows in row_blocks(X, dtype):
         for i in range(0, stop - start, size):
             block = rows[i : i + size]
@@ -99,11 +99,10 @@ def softmax(X: Any, y: Any, sample_weight: Any, coef: Any, out: np.ndarray) -> N
     K = len(coef)
     few = _few(K, d)
     slopes = _columns(coef[:, :d], dtype, few)
+    constant = _columns(coef[:, d:], dtype, few)[0] if coef.shape[1] > d else np.zeros(slopes.shape[1], dtype)
     gradient = out[1:].reshape(coef.shape)
     for start, stop, rows in _blocks(X, slopes.shape[1]):
-        z = _products(rows, slopes, few)
-        if coef.shape[1] > d:
-            z[:, :K] += coef[:, d].astype(dtype)
+        z = _scores(rows, slopes, constant, few)
         out[0] += softmax_rows(z, K, y[start:stop], weight[start:stop])  # z becomes the loss's derivative by z
         if few:
             total = np.zeros((K, d), dtype)
@@ -127,27 +126,31 @@ def _columns(points: np.ndarray, dtype: np.dtype, few: bool) -> np.ndarray:
     return columns
 
 
-def _products(rows: np.ndarray, columns: np.ndarray, few: bool) -> np.ndarray:
-    if not few:
-        return rows @ columns
+def _scores(rows: np.ndarray, columns: np.ndarray, constant: np.ndarray, few: bool) -> np.ndarray:
     z = np.empty((len(rows), columns.shape[1]), rows.dtype)
-    score_rows(rows, columns, False, z)
+    if few:
+        score_rows(rows, columns, constant, z)
+    else:
+        np.matmul(rows, columns, out=z)
+        z += constant
     return z
 
 
 def kmeans(X: Any, centers: Any, out: np.ndarray) -> None:
     """Assign each row to its nearest centre: add the inertia, the counts and the sums of the rows of each centre.
 
-    centers is (K, d), out float64 (1 + K + K * d,): the sum of the squared distances, then counts, then sums. Distances
-    to few centres are computed exactly, from differences; to many as ``|x|^2 - 2 x c + |c|^2`` about the mean of the
-    centres, through BLAS, and the least again from differences. Of equal ones the first is taken.
+    centers is (K, d), out float64 (1 + K + K * d,): the sum of the squared distances, then counts, then sums. The
+    nearest is found by ``|c|^2 / 2 - x c`` about the mean of the centres, its distance from the differences. Of equal
+    ones the first is taken.
     """
     _, d, _ = _shape(X)
     centers = _points(centers, "centers", d)
     K = len(centers)
     check_out(out, (1 + K + K * d,), "inertia, counts and sums")
     for _, _, rows, near, scores in _scored(X, centers):
-        nearest_rows(rows, near, scores, out, None)
+        total = np.zeros(out.shape, rows.dtype)
+        add_nearest(rows, near, scores, total)
+        out += total
 
 
 def nearest_distance(X: Any, points: Any, out: np.ndarray) -> None:
@@ -160,7 +163,7 @@ def nearest_distance(X: Any, points: Any, out: np.ndarray) -> None:
     check_out(out, (n,), "one for each row of X")
     for first in range(0, len(points), 512):
         for start, stop, rows, near, scores in _scored(X, points[first : first + 512]):
-            nearest_rows(rows, near, scores, None, out[start:stop])
+            lower_to_nearest(rows, near, scores, out[start:stop])
 
 
 def _points(points: Any, name: str, d: int) -> np.ndarray:
@@ -174,23 +177,13 @@ def _scored(X: Any, points: np.ndarray) -> Iterator[tuple[int, int, np.ndarray, 
     """Yield (start, stop, rows, points, scores), the scores least where the points are nearest."""
     dtype = matrix(X)[1]
     K, d = points.shape
-    near = np.ascontiguousarray(points, dtype=dtype)
-    few = _few(K, d)
-    if few:
-        columns = _columns(near, dtype, few)
-    else:
-        origin = points.mean(axis=0).astype(dtype)  # about the mean: a far origin would cost digits
-        moved = points - origin
-        columns = _columns(-moved, dtype, few)
-        constant = (np.sum(moved**2, axis=1) / 2).astype(dtype) - origin @ columns
+    near, few = np.ascontiguousarray(points, dtype=dtype), _few(K, d)
+    origin = points.mean(axis=0)  # about the mean: a far origin would cost digits
+    moved = points - origin
+    columns = _columns(-moved, dtype, few)
+    constant = _columns(np.sum(moved**2, axis=1, keepdims=True) / 2 + moved @ origin[:, None], dtype, few)[0]
     for start, stop, rows in _blocks(X, columns.shape[1]):
-        if few:
-            scores = np.empty((len(rows), columns.shape[1]), dtype)
-            score_rows(rows, columns, True, scores)
-        else:
-            scores = rows @ columns
-            scores += constant
-        yield start, stop, rows, near, scores
+        yield start, stop, rows, near, _scores(rows, columns, constant, few)
 
 
 def dense_forward(X: Any, weights: Any, out: np.ndarray) -> None:

@@ -17,9 +17,10 @@
 
 typedef double (*softmax_fn)(ptrdiff_t n, ptrdiff_t K, ptrdiff_t width, void *z, const int64_t *y, const void *weight);
 typedef void (*nearest_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t width, const void *X, ptrdiff_t stride,
-                           const void *points, const void *scores, double *sums, double *least);
-typedef void (*score_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t width, int distance, const void *X, ptrdiff_t stride,
-                         const void *points, void *scores);
+                           const void *points, const void *scores, void *out);
+typedef nearest_fn add_nearest_fn, lower_to_nearest_fn;
+typedef void (*score_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t width, const void *X, ptrdiff_t stride, const void *points,
+                         const void *constant, void *scores);
 typedef void (*add_outer_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t width, const void *X, ptrdiff_t stride,
                              const void *g, void *sum);
 
@@ -30,7 +31,8 @@ typedef void (*add_outer_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t wi
         return loops[real_bytes == 8][level];                                                                         \
     }
 PICK(softmax)
-PICK(nearest)
+PICK(add_nearest)
+PICK(lower_to_nearest)
 PICK(score)
 PICK(add_outer)
 #undef PICK

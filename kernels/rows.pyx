@@ -10,15 +10,16 @@ cdef extern from "rows.h":
     ctypedef double (*softmax_fn)(Py_ssize_t n, Py_ssize_t K, Py_ssize_t width, void *z, const int64_t *y,
                                   const void *weight) nogil
     ctypedef void (*nearest_fn)(Py_ssize_t n, Py_ssize_t d, Py_ssize_t K, Py_ssize_t width, const void *X,
-                                Py_ssize_t stride, const void *points, const void *scores, double *sums,
-                                double *least) nogil
-    ctypedef void (*score_fn)(Py_ssize_t n, Py_ssize_t d, Py_ssize_t width, int distance, const void *X,
-                              Py_ssize_t stride, const void *points, void *scores) nogil
+                                Py_ssize_t stride, const void *points, const void *scores,
+                                void *out) nogil
+    ctypedef void (*score_fn)(Py_ssize_t n, Py_ssize_t d, Py_ssize_t width, const void *X, Py_ssize_t stride,
+                              const void *points, const void *constant, void *scores) nogil
     ctypedef void (*add_outer_fn)(Py_ssize_t n, Py_ssize_t d, Py_ssize_t K, Py_ssize_t width, const void *X,
                                   Py_ssize_t stride, const void *g, void *sum) nogil
     int simd_level()
     softmax_fn softmax_pick(int real_bytes, int level)
-    nearest_fn nearest_pick(int real_bytes, int level)
+    nearest_fn add_nearest_pick(int real_bytes, int level)
+    nearest_fn lower_to_nearest_pick(int real_bytes, int level)
     score_fn score_pick(int real_bytes, int level)
     add_outer_fn add_outer_pick(int real_bytes, int level)
 
@@ -38,30 +39,39 @@ def softmax_rows(z, Py_ssize_t K, y, weight):
     return total
 
 
-def nearest_rows(X, points, scores, sums, least):
-    """Find each row's nearest point, the one of least score, and its squared distance. One of the last two is None:
-    add inertia, counts and sums to sums (1 + K + K * d,), or lower least (n,) to the distances."""
-    cdef nearest_fn loop = nearest_pick(X.itemsize, LEVEL)
+def add_nearest(X, points, scores, out):
+    """Add each row to its nearest point, the one of least score: out (1 + K + K * d,), of X's dtype, is the sum of the
+    squared distances, the counts, and the sums of the rows."""
+    run_nearest(add_nearest_pick(X.itemsize, LEVEL), X, points, scores, out)
+
+
+def lower_to_nearest(X, points, scores, out):
+    """Lower out (n,), float64, to each row's squared distance to its nearest point, the one of least score."""
+    run_nearest(lower_to_nearest_pick(X.itemsize, LEVEL), X, points, scores, out)
+
+
+cdef int run_nearest(nearest_fn loop, X, points, scores, out) except -1:
     cdef Py_ssize_t n = X.shape[0], d = X.shape[1], stride = X.strides[0] // X.itemsize
     cdef Py_ssize_t K = points.shape[0], width = scores.shape[1]
     cdef const void *rows = address(X)
     cdef const void *near = address(points)
     cdef const void *score = address(scores)
-    cdef double *total = <double *>address(sums) if sums is not None else NULL
-    cdef double *target = <double *>address(least) if least is not None else NULL
+    cdef void *target = address(out)
     with nogil:
-        loop(n, d, K, width, rows, stride, near, score, total, target)
+        loop(n, d, K, width, rows, stride, near, score, target)
+    return 0
 
 
-def score_rows(X, points, bint distance, out):
-    """out (n, width) = X @ points, points (d, width) with width a multiple of 16; or the squared distances."""
+def score_rows(X, points, constant, out):
+    """out (n, width) = X @ points + constant, points (d, width) with width a multiple of 16."""
     cdef score_fn loop = score_pick(X.itemsize, LEVEL)
     cdef Py_ssize_t n = X.shape[0], d = X.shape[1], width = points.shape[1], stride = X.strides[0] // X.itemsize
     cdef const void *rows = address(X)
     cdef const void *columns = address(points)
+    cdef const void *start = address(constant)
     cdef void *target = address(out)
     with nogil:
-        loop(n, d, width, distance, rows, stride, columns, target)
+        loop(n, d, width, rows, stride, columns, start, target)
 
 
 def add_outer_rows(X, g, out):

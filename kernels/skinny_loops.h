@@ -7,40 +7,34 @@
 
 #define ROWS 8
 
-INLINE void NAME(score_rows)(const int rows, const int distance, ptrdiff_t d, ptrdiff_t width, const REAL *x,
-                             ptrdiff_t stride, const REAL *points, REAL *scores)
+INLINE void NAME(score_rows)(const int rows, ptrdiff_t d, ptrdiff_t width, const REAL *x, ptrdiff_t stride,
+                             const REAL *points, const REAL *constant, REAL *scores)
 {
     for (ptrdiff_t k = 0; k < width; k += LANES) {
-        V sum[ROWS] = {{0}};
+        V sum[ROWS];
+        for (int r = 0; r < rows; r++)
+            sum[r] = NAME(load)(constant + k);
         for (ptrdiff_t j = 0; j < d; j++) {
             V c = NAME(load)(points + j * width + k);
-            for (int r = 0; r < rows; r++) {
-                if (distance) {
-                    V difference = x[r * stride + j] - c;
-                    sum[r] += difference * difference;
-                } else
-                    sum[r] += x[r * stride + j] * c;
-            }
+            for (int r = 0; r < rows; r++)
+                sum[r] += x[r * stride + j] * c;
         }
         for (int r = 0; r < rows; r++)
             NAME(store)(scores + r * width + k, sum[r]);
     }
 }
 
-/* scores (n, width): each row's products with the points, or its squared distances to them. */
-static void NAME(score)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t width, int distance, const void *data, ptrdiff_t stride,
-                        const void *points, void *out)
+/* scores (n, width): each row's products with the points, plus the constants (width). */
+static void NAME(score)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t width, const void *data, ptrdiff_t stride,
+                        const void *points, const void *constant, void *out)
 {
-    const REAL *X = data, *c = points;
+    const REAL *X = data;
     REAL *scores = out;
     ptrdiff_t i = 0;
     for (; i + ROWS <= n; i += ROWS)
-        if (distance)
-            NAME(score_rows)(ROWS, 1, d, width, X + i * stride, stride, c, scores + i * width);
-        else
-            NAME(score_rows)(ROWS, 0, d, width, X + i * stride, stride, c, scores + i * width);
+        NAME(score_rows)(ROWS, d, width, X + i * stride, stride, points, constant, scores + i * width);
     for (; i < n; i++)
-        NAME(score_rows)(1, distance, d, width, X + i * stride, stride, c, scores + i * width);
+        NAME(score_rows)(1, d, width, X + i * stride, stride, points, constant, scores + i * width);
 }
 
 INLINE void NAME(add_outer_rows)(const int rows, ptrdiff_t d, ptrdiff_t K, ptrdiff_t width, const REAL *x,
@@ -80,5 +74,3 @@ static void NAME(add_outer)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t wid
 }
 
 #undef ROWS
-#undef V
-#undef LANES
