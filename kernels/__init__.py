@@ -13,6 +13,7 @@ from .blas import (
     nearest_distance,
     softmax,
 )
+from .custom import loss
 from .groups import group_count, group_max, group_min, group_moments, group_sum
 from .linear import (
     curvature,
@@ -50,6 +51,7 @@ __all__ = [
     "kmeans",
     "linear_predictor",
     "logistic",
+    "loss",
     "loss_value",
     "max_into",
     "min_into",

@@ -39,6 +39,7 @@ typedef struct {
     const double *direction; /* d, and its last entry: for LINEAR_HESSIAN_VECTOR, else NULL */
     double direction_constant;
     double parameter;       /* the loss's own, such as Huber's delta */
+    const void *custom;     /* a loop to take in place of the loss's, of the type loss_loop in loss_loops.h, or NULL */
 } linear_problem;
 
 #define LOOPS "each_real.h"

@@ -38,6 +38,7 @@ cdef extern from "linear.h":
         const double *direction
         double direction_constant
         double parameter
+        const void *custom
     ctypedef int (*linear_fn)(const linear_problem *, int what, int loss, double *out) nogil
     int simd_level()
     linear_fn linear_pick(int real_bytes, int level)
@@ -135,7 +136,13 @@ def linear_predictor(X, coef, out):
     add(LINEAR_PREDICTOR, "squared", {}, X, None, None, coef, None, out)
 
 
-cdef int add(int what, loss, parameter, X, y, sample_weight, coef, direction, out) except -1:
+def add_custom_loss(Py_ssize_t loop, X, y, sample_weight, coef, out):
+    """As `squared`, for a loss whose loop over a block of rows lies at the address `loop`: see custom.py."""
+    add(LINEAR_GRADIENT, "squared", {}, X, y, sample_weight, coef, None, out, <const void *>loop)
+
+
+cdef int add(int what, loss, parameter, X, y, sample_weight, coef, direction, out,
+             const void *custom=NULL) except -1:
     """Check all arguments, run the loops into a scratch, and add it to out: out gets the whole or nothing."""
     cdef linear_problem problem
     if loss not in LOSSES:
@@ -153,6 +160,7 @@ cdef int add(int what, loss, parameter, X, y, sample_weight, coef, direction, ou
     problem.parameter = loss_parameter(loss, parameter)
     problem.coef = <double *>address(coef)
     problem.constant = problem.coef[problem.d] if intercept else 0
+    problem.custom = custom
     problem.direction = NULL
     if direction is not None:
         direction = vector(direction, "direction", len(coef), np.dtype(np.float64))

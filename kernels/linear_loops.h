@@ -96,6 +96,8 @@ static int NAME(linear_run)(const linear_problem *p, int what, int loss, double 
     REAL z[MAX_BLOCK], g[MAX_BLOCK], along[MAX_BLOCK], ones[MAX_BLOCK];
     NAME(workspace) work;
     int valid = 1, status = NAME(set_up)(&work, p);
+    if (p->custom != NULL)
+        loop = (NAME(loss_loop))(uintptr_t)p->custom;
     for (int i = 0; i < MAX_BLOCK; i++)
         ones[i] = 1;
     for (ptrdiff_t start = 0; start < p->n && status == LINEAR_OK; start += work.block) {
