@@ -13,6 +13,8 @@ from .blas import (
     nearest_distance,
     softmax,
 )
+from .bootstrap import bootstrap_sums
+from .columns import column_max, column_min, histogram, quantile_sketch, sketch_quantile, sketch_size
 from .custom import loss
 from .groups import group_count, group_max, group_min, group_moments, group_sum
 from .linear import (
@@ -34,6 +36,9 @@ from .reduce import max_into, min_into, prod_into, sum_into
 from .simd import simd_level
 
 __all__ = [
+    "bootstrap_sums",
+    "column_max",
+    "column_min",
     "covariance",
     "curvature",
     "dense_backward",
@@ -47,6 +52,7 @@ __all__ = [
     "group_moments",
     "group_sum",
     "hessian_vector",
+    "histogram",
     "huber",
     "kmeans",
     "linear_predictor",
@@ -60,7 +66,10 @@ __all__ = [
     "pinball",
     "poisson",
     "prod_into",
+    "quantile_sketch",
     "simd_level",
+    "sketch_quantile",
+    "sketch_size",
     "softmax",
     "squared",
     "squared_hinge",

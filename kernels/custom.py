@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,6 +101,7 @@ def _version(fn: Callable) -> float:
 def _one_process_at_a_time(fn: Callable) -> Iterator[None]:
     """A lock on compiling fn among this user's processes on this machine: the second finds it in the cache."""
     import fcntl
+    import tempfile
 
     code = getattr(fn, "py_func", fn).__code__
     name = hashlib.sha256(repr((code.co_filename, code.co_firstlineno)).encode()).hexdigest()[:16]

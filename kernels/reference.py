@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -244,3 +245,37 @@ def dense_backward(X: Array, gradient: Array, out: Array) -> None:
 def dense_backward_inputs(gradient: Array, weights: Array, out: Array) -> None:
     """gradient W^T."""
     out += gradient @ weights[:-1].T
+
+
+def column_min(X: Array, out: Array) -> None:
+    """Least value of each column."""
+    np.minimum(out, np.min(X, axis=0, initial=np.inf), out=out)
+
+
+def column_max(X: Array, out: Array) -> None:
+    """Greatest value of each column."""
+    np.maximum(out, np.max(X, axis=0, initial=-np.inf), out=out)
+
+
+def histogram(x: Array, low: float, high: float, out: Array) -> None:
+    """Counts of equal bins."""
+    out += np.histogram(x, len(out), (low, high))[0]
+
+
+def bootstrap_sums(x: Array, first_row: int, seed: int, out: Array) -> None:
+    """Rows and sums of each resample, a row's weight being a hash of seed, row and resample."""
+
+    def mix(x: Array) -> Array:
+        x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
+        x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
+        return x ^ (x >> np.uint32(16))
+
+    row = np.uint64(first_row) + np.arange(len(x), dtype=np.uint64)
+    low, high = row.astype(np.uint32), (row >> np.uint64(32)).astype(np.uint32)
+    high_seed = np.array([seed >> 32], np.uint32) * np.uint32(0x9E3779B9)
+    key = mix(mix(low ^ np.uint32(seed & 0xFFFFFFFF)) + high + high_seed)
+    resample = mix(np.arange(out.shape[1], dtype=np.uint32) + np.uint32(0x68BC21EB))
+    bits = mix(key[:, None] ^ resample).astype(float) / 2**32
+    probability = np.cumsum([np.exp(-1.0) / math.factorial(k) for k in range(10)])
+    weight = np.searchsorted(probability, bits, side="right")
+    out += [weight.sum(axis=0), x @ weight]
