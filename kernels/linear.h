@@ -17,14 +17,19 @@ enum { LINEAR_OK, LINEAR_BAD_VALUE, LINEAR_BAD_INDEX, LINEAR_NO_MEMORY };
  * rows' weighted second derivatives (n); the Hessian times a direction (d + 1). */
 enum { LINEAR_PREDICTOR, LINEAR_LOSS, LINEAR_GRADIENT, LINEAR_CURVATURE, LINEAR_HESSIAN_VECTOR };
 
-/* Rows of a block: short rows in the L1 cache, longer ones in a part of the L2 cache; a multiple of 8. */
-enum { MAX_BLOCK = 256 };
+/* Rows of a block: short rows in the L1 cache, longer ones in a part of the L2 cache; a multiple of 8.
+ * Measured on Zen 4 (float32 and float64, 28 to 2000 columns): rows of middling length gain up to half when each pass
+ * over a block prefetches every second row of the next one, since memory is idle while the gradient is formed; shorter
+ * and longer rows are better left to the hardware. */
+enum { MAX_BLOCK = 256, SHORT_ROW = 192, LONG_ROW = 640 };
 
 static inline ptrdiff_t block_rows(ptrdiff_t row_bytes)
 {
-    ptrdiff_t rows = row_bytes < 192 ? 64 : (256 << 10) / row_bytes / 8 * 8;
+    ptrdiff_t rows = row_bytes < LONG_ROW ? 64 : (256 << 10) / row_bytes / 8 * 8;
     return rows < 8 ? 8 : rows > MAX_BLOCK ? MAX_BLOCK : rows;
 }
+
+static inline int prefetched(ptrdiff_t row_bytes) { return row_bytes >= SHORT_ROW && row_bytes < LONG_ROW; }
 
 typedef struct {
     ptrdiff_t n, d;

@@ -26,6 +26,7 @@ typedef struct {
     const linear_problem *p;
     NAME(windows) windows;
     ptrdiff_t block;              /* rows */
+    ptrdiff_t ahead;              /* bytes to the next block, where it is to be prefetched, else 0 */
     REAL *coef, *direction, *sum; /* windowed; dense X only */
     void *memory;
 } NAME(workspace);
@@ -36,6 +37,8 @@ static int NAME(set_up)(NAME(workspace) *work, const linear_problem *p)
     *work = (NAME(workspace)){.p = p, .windows = NAME(windows_of)(p->d), .block = block_rows(p->d * sizeof(REAL))};
     if (p->X == NULL)
         return LINEAR_OK;
+    if (prefetched(p->d * sizeof(REAL)))
+        work->ahead = work->block * p->stride * sizeof(REAL);
     work->memory = calloc(3 * length + LANES, sizeof(REAL));
     if (work->memory == NULL)
         return LINEAR_NO_MEMORY;
@@ -57,7 +60,8 @@ static int NAME(predict)(const NAME(workspace) *work, ptrdiff_t start, ptrdiff_t
     if (p->X != NULL) {
         ptrdiff_t readable = NAME(readable)(&work->windows, p->n - start, p->stride);
         NAME(dense_predict)(&work->windows, n, readable, (const REAL *)p->X + start * p->stride, p->stride,
-                            along_direction ? work->direction : work->coef, (REAL)constant, z);
+                            along_direction ? work->direction : work->coef, (REAL)constant, z,
+                            work->ahead);
     } else if (p->index_bytes == 4) {
         const int32_t *indptr = (const int32_t *)p->indptr + start;
         if (!PASTE4(csr_valid, REAL, int32_t, LEVEL)(n, indptr, p->nnz, p->indices, p->d))
@@ -80,7 +84,7 @@ static void NAME(add_gradient)(const NAME(workspace) *work, ptrdiff_t start, ptr
         ptrdiff_t readable = NAME(readable)(&work->windows, p->n - start, p->stride);
         memset(work->sum, 0, (work->windows.whole + LANES) * sizeof(REAL));
         NAME(dense_gradient)(&work->windows, n, readable, (const REAL *)p->X + start * p->stride, p->stride, g,
-                             work->sum);
+                             work->sum, work->ahead);
         NAME(add_windowed)(&work->windows, work->sum, out);
     } else if (p->index_bytes == 4)
         PASTE4(csr_gradient, REAL, int32_t, LEVEL)(n, (const int32_t *)p->indptr + start, p->indices, p->data, g, out);
