@@ -34,6 +34,7 @@ from .linear import (
 from .moments import moments
 from .reduce import max_into, min_into, prod_into, sum_into
 from .simd import simd_level
+from .threads import in_threads
 
 __all__ = [
     "bootstrap_sums",
@@ -54,6 +55,7 @@ __all__ = [
     "hessian_vector",
     "histogram",
     "huber",
+    "in_threads",
     "kmeans",
     "linear_predictor",
     "logistic",
