@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import scipy.sparse
-from dpmpi.kernels import reference, statistics
 from numpy.testing import assert_allclose
 
 from dpmpi import kernels
+from dpmpi.kernels import reference, statistics
 
 RTOL = {"float32": 1e-5, "float64": 1e-12}
 SHAPES = [(0, 3), (1, 1), (63, 2), (1500, 7), (700, 130)]

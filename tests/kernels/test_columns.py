@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import scipy.sparse
-from dpmpi.kernels import reference
 from numpy.testing import assert_allclose, assert_array_equal
 
 from dpmpi import kernels
+from dpmpi.kernels import reference
 
 LAYOUTS = [np.asarray, np.asfortranarray, lambda X: X[::-1], lambda X: X.astype(">f8"), lambda X: X.astype("f4")]
 

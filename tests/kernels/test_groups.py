@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from dpmpi.kernels import reference, statistics
 from numpy.testing import assert_allclose, assert_array_equal
 
 from dpmpi import kernels
+from dpmpi.kernels import reference, statistics
 
 START = {"group_count": 0.0, "group_sum": 0.0, "group_min": np.inf, "group_max": -np.inf}
 

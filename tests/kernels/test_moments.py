@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-from dpmpi.kernels import reference, statistics
 from numpy.testing import assert_allclose
 
 from dpmpi import kernels
+from dpmpi.kernels import reference, statistics
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
