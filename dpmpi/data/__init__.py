@@ -1,10 +1,27 @@
-"""Readers: a file's rows to their ranks, as plain arrays. Knows no MPI: what ranks agree on goes through `Ranks`."""
+"""Readers: files' rows to their ranks, as a run of blocks or as plain arrays.
 
+Knows no MPI: what ranks agree on goes through `Ranks`.
+"""
+
+from .dataset import Dataset, open, read
 from .errors import DataError
+from .memory import parse_size
 from .ranks import OneRank, Ranks
-from .read import read
 from .source import FORMATS
-from .table import Table
+from .table import Block, Table
 from .write import atomic_write, check_writable
 
-__all__ = ["FORMATS", "DataError", "OneRank", "Ranks", "Table", "atomic_write", "check_writable", "read"]
+__all__ = [
+    "FORMATS",
+    "Block",
+    "DataError",
+    "Dataset",
+    "OneRank",
+    "Ranks",
+    "Table",
+    "atomic_write",
+    "check_writable",
+    "open",
+    "parse_size",
+    "read",
+]

@@ -5,19 +5,19 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .columns import Choice, Wanted, choose
 from .errors import BadRow, DataError, Fault
-from .lines import parse_lines
+from .lines import cut_lines, read_lines
 from .ranks import Ranks
+from .reader import Piece
 from .source import Source
-from .table import Block, Table
+from .table import Block
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,14 +26,15 @@ DELIMITERS = {"csv": ",", "tsv": "\t"}
 _LONGEST_LINE = 1 << 26
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _BLANK_LINES = re.compile(rb"[\r\n]*")
+_LONE_RETURN = re.compile(rb"\r(?!\n)")
 
 
 @dataclass(frozen=True)
 class Header:
-    """The head of the file, the same on every rank. `begin` is the byte, `lines` the line behind the header line.
+    """The head of a file, the same on every rank. `begin` is the byte, `lines` the line behind the header line.
 
     `booleans` are the columns whose first cell is true or false: the kind of a column must not depend on which rows a
-    rank happens to own, so the first row of the file decides.
+    rank happens to own, so the first row of the first file decides.
     """
 
     delimiter: str
@@ -43,42 +44,84 @@ class Header:
     lines: int
 
 
-def read_delimited(source: Source, ranks: Ranks, wanted: Wanted) -> Table:
-    """Read this rank's rows of a CSV or TSV file; collective. Raises DataError, see `read`."""
-    header = agree_header(source, ranks)
-    names = header.names
-    choice = choose(source.path, wanted, len(names), names)
-    block, start, n_rows = parse_lines(source, ranks, header.begin, header.lines, partial(parse, header, choice))
-    return Table(
-        *block,
-        columns=tuple(names[column] for column in choice.features),
-        target=None if choice.target is None else names[choice.target],
-        start=start,
-        n_rows=n_rows,
-        source=source.path,
-    )
+class DelimitedReader:
+    """CSV or TSV files with the same header; see `reader.Reader`."""
+
+    def __init__(self, sources: Sequence[Source], ranks: Ranks, wanted: Wanted) -> None:
+        """Read the headers on rank 0 and share them; collective. Raises DataError."""
+        self.sources = sources
+        headers = None
+        with ranks.together():
+            if ranks.rank == 0:
+                headers = [_read_header(source) for source in sources]
+                for source, header in zip(sources, headers, strict=True):
+                    if header.names != headers[0].names:
+                        raise DataError(_other_header(sources[0].path, headers[0].names, source.path, header.names))
+        self._headers = [
+            Header(*parts) for parts in ranks.share(headers and [tuple(vars(h).values()) for h in headers])[0]
+        ]
+        self._header = self._headers[0]
+        names = self._header.names
+        self._choice = choose(sources[0].path, wanted, len(names), names)
+        self.columns = tuple(names[column] for column in self._choice.features)
+        self.target = None if self._choice.target is None else names[self._choice.target]
+        self.n_columns = len(self.columns)
+        self.extents = [source.size - header.begin for source, header in zip(sources, self._headers, strict=True)]
+        self.text_lines = [header.lines for header in self._headers]
+        self.row_bytes = 8 * (self.n_columns + (self.target is not None) + (wanted.weight is not None))
+
+    def cut(self, file: int, start: int, stop: int, size: int) -> list[Piece]:
+        """Cut at newlines; blank lines are no rows."""
+        return cut_lines(self.sources[file], file, self._headers[file].begin, start, stop, size, _is_row)
+
+    def read(self, pieces: Sequence[Piece]) -> Iterator[Block]:
+        """X float64 (n, d), y and sample_weight float64 (n,)."""
+        for piece, data in read_lines(self.sources[pieces[0].file], pieces):
+            block = parse(self._header, self._choice, data)
+            if block.X.shape[0] != piece.n_rows:
+                raise BadRow(_lone_return(data))
+            yield block
+
+    def empty(self) -> Block:
+        """No rows."""
+        return parse(self._header, self._choice, b"")
 
 
-def agree_header(source: Source, ranks: Ranks) -> Header:
-    """Read the header on rank 0 and share it; collective. Raises DataError for a header that cannot be one."""
-    header = None
-    with ranks.together():
-        if ranks.rank == 0:
-            header = _read_header(source)
-    return Header(*ranks.share(header and tuple(vars(header).values()))[0])
+def _is_row(line: bytes) -> bool:
+    return _BLANK_LINES.fullmatch(line) is None
+
+
+def _lone_return(data: bytes) -> Fault:
+    """Where a carriage return ends a row for the parser but not for us, who cut the file at newlines."""
+    found = _LONE_RETURN.search(data)
+    before = data[: found.start() if found else 0]
+    line = before.rfind(b"\n") + 1
+    rows = sum(_is_row(other) for other in data[:line].splitlines())
+    return Fault(rows, "it holds a lone carriage return; end lines with \\n or \\r\\n", data.count(b"\n", 0, line))
+
+
+def _other_header(first: str, names: Sequence[str], path: str, others: Sequence[str]) -> str:
+    if set(names) == set(others):
+        return f"{path}: the columns stand in another order than in {first}; write all files in one order"
+    missing = [name for name in names if name not in others] or [name for name in others if name not in names]
+    side = "lacks" if missing[0] in names else "has"
+    return f"{path}: the header {side} {missing[0]!r}, unlike that of {first}; give files with the same columns"
 
 
 def _read_header(source: Source) -> Header:
     path, delimiter = source.path, DELIMITERS[source.format]
-    with open(path, "rb") as file:
-        line, lines = b"\n", 0
-        while line and not line.strip():
-            line, lines = file.readline(_LONGEST_LINE), lines + 1
-        begin = file.tell()
-        names = tuple(name.strip() for name in _header_cells(path, line, lines, delimiter))
-        first = b"\n"
-        while first and not first.strip():
-            first = file.readline(_LONGEST_LINE)
+    with source.open() as file:
+        try:
+            line, lines = b"\n", 0
+            while line and not line.strip():
+                line, lines = file.readline(_LONGEST_LINE), lines + 1
+            begin = file.tell()
+            names = tuple(name.strip() for name in _header_cells(path, line, lines, delimiter))
+            first = b"\n"
+            while first and not first.strip():
+                first = file.readline(_LONGEST_LINE)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     where = f"{path}: the header (line {lines})"
     twice = [name for name, count in Counter(names).items() if count > 1]
     if all(_NUMBER.fullmatch(name) for name in names) and not _may_be_names(names):
@@ -144,29 +187,27 @@ def _convert(header: Header, choice: Choice, data: bytes) -> Block:
     if b'"' in data and not _quotes_end_on_their_line(data):
         raise ValueError("a quoted cell does not end on its line")
     others = [column for column in (choice.target, choice.weight) if column is not None]
-    matrix = _numbers(header, [*choice.features, *others], data)
-    X, y, weight = matrix, None, None
-    if others:
-        d = len(choice.features)
-        X = np.ascontiguousarray(matrix[:, :d])
-        y = None if choice.target is None else matrix[:, d].copy()
-        weight = None if choice.weight is None else matrix[:, -1].copy()
+    table = _read_arrow(header, [*choice.features, *others], data)
+    d = len(choice.features)
+    X = _numbers(table, range(d))
+    y = None if choice.target is None else _numbers(table, [d])[:, 0]
+    weight = None if choice.weight is None else _numbers(table, [d + len(others) - 1])[:, 0]
     if weight is not None and (weight < 0).any():
         raise ValueError("a weight is negative")
     return Block(X, y, weight)
 
 
-def _numbers(header: Header, columns: Sequence[int], data: bytes) -> np.ndarray:
+def _numbers(table: pa.Table, columns: Sequence[int]) -> np.ndarray:
     """The columns as float64 (n, len(columns)). Raises ValueError when a cell is anything but a finite number."""
-    table = _read_arrow(header, columns, data)
     out = np.empty((table.num_rows, len(columns)))
     row = 0
     for batch in table.to_batches():
         part = out[row : row + batch.num_rows]
-        for j, column in enumerate(batch.columns):
-            if column.null_count:
+        for j, column in enumerate(columns):
+            cells = batch.column(column)
+            if cells.null_count:
                 raise ValueError("a cell is empty")
-            part[:, j] = column.to_numpy(zero_copy_only=False)
+            part[:, j] = cells.to_numpy(zero_copy_only=False)
         if not np.isfinite(part).all():
             raise ValueError("a number is not finite")
         row += batch.num_rows
@@ -231,7 +272,7 @@ def _explain(header: Header, choice: Choice, line: bytes) -> str | None:
         name = f"column {header.names[column]!r}"
         cell = cells[column].strip()
         try:
-            (number,) = _numbers(header, [column], line)[:, 0]
+            ((number,),) = _numbers(_read_arrow(header, [column], line), [0])
         except ValueError:
             if not cell:
                 return f"{name} is empty; fill in a number or leave such rows out"

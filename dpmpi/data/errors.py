@@ -47,9 +47,7 @@ def name_ranks(ranks: Iterable[int]) -> str:
     return f"rank {text}" if text.isdigit() else f"ranks {text}"
 
 
-def raise_fault(path: str, fault: Fault, first_row: int, first_line: int | None = None) -> NoReturn:
-    """Raise the DataError for a fault in the piece that begins at global row `first_row` and line `first_line`."""
-    place = f"row {first_row + fault.row + 1}"
-    if first_line is not None:
-        place += f" (line {first_line + fault.line + 1})"
-    raise DataError(f"{path}: {place}: {fault.reason}")
+def raise_fault(path: str, fault: Fault, is_text: bool) -> NoReturn:
+    """Raise the DataError for a fault whose row, and line of a text file, are counted from the start of the file."""
+    line = f" (line {fault.line + 1})" if is_text else ""
+    raise DataError(f"{path}: row {fault.row + 1}{line}: {fault.reason}")

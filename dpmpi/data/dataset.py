@@ -1,0 +1,302 @@
+"""A Dataset: this rank's rows of one or many files, as a run of blocks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
+import numpy as np
+
+from dpmpi import partition
+
+from .columns import Column, Wanted
+from .errors import BadRow, DataError, Fault, raise_fault
+from .memory import default_limit, parse_size
+from .prefetch import prefetch
+from .ranks import OneRank, Ranks
+from .reader import Piece, Reader
+from .source import NAMED_FORMATS, Source, agree_sources
+from .table import Block, Table
+
+# A block is large beside what it costs to ask for one, and small beside a rank's memory and its cache of files.
+_PIECE_BYTES = 8 << 20
+# Blocks alive at once, with room for the parser's own copies.
+_PIECES_ALIVE = 16
+# libsvm: an entry takes four bytes of text at least, and twelve in memory.
+_SPARSE_GROWTH = 3
+
+
+def open(
+    path: str | os.PathLike[str],
+    ranks: Ranks | None = None,
+    *,
+    target: Column | None = None,
+    target_required: bool = True,
+    columns: Sequence[Column] | None = None,
+    weight: Column | None = None,
+    n_columns: int | None = None,
+    format: str | None = None,
+    max_memory: str | int | None = None,
+) -> Dataset:
+    """Open files as one data set that the ranks share; collective over `ranks`. Nothing is kept in memory.
+
+    Every rank reads its own rows or bytes only. Arrays and Parquet are divided evenly by rows, text by bytes, so that
+    ranks may hold different numbers of rows, and none; rows keep the files' order across ranks. A gzip file can be
+    unpacked from its start only: every rank unpacks it up to the end of its own part. Text is looked through once, to
+    count rows, and parsed whenever blocks are asked for.
+
+    Parameters
+    ----------
+    path : a file (CSV, TSV, libsvm, these also gzipped; `.npy`, `.npz`, Parquet, HDF5), a folder, or a pattern such as
+        ``part-*.csv``: many files of one format with the same columns are one data set, in the order of their names.
+    ranks : who reads together (a Communicator); None reads everything in this process.
+    target, weight : the column that becomes y, sample_weight: a name, or a number from 0 where -1 is the last. In
+        `.npz` and HDF5 they may name another array. libsvm has its label as target and no weights.
+    target_required : False to take the target where it is there, and to leave y None where it is not.
+    columns : the columns of X, None for all that are neither target nor weight.
+    n_columns : how many columns X must have, for data that goes to a fitted model. Needed for libsvm, where columns
+        that are zero everywhere in a file cannot be seen. Formats without names then take X's columns by position.
+    format : one of FORMATS; None tells it from the suffix, then from the content.
+    max_memory : bytes of data that a rank may hold, as a number or as ``"256MiB"``; None for half of what the rank may
+        use, limits of containers and batch jobs (cgroups) respected.
+
+    Raises DataError, the same on every rank, naming the file, and row and column where there are: a file is missing,
+    unreadable, empty, damaged or not the same on every rank; an unknown column; no rows. Errors inside rows are raised
+    when the blocks are read. ValueError for a `max_memory` that is none.
+    """
+    dataset = _open(path, ranks, Wanted(target, columns, weight, target_required, n_columns), format, max_memory)
+    dataset._find_width()
+    return dataset
+
+
+def read(
+    path: str | os.PathLike[str],
+    ranks: Ranks | None = None,
+    *,
+    target: Column | None = None,
+    target_required: bool = True,
+    columns: Sequence[Column] | None = None,
+    weight: Column | None = None,
+    n_columns: int | None = None,
+    format: str | None = None,
+) -> Table:
+    """Open files and load this rank's rows into memory: ``open(...).load()``; collective. See `open`."""
+    return _open(path, ranks, Wanted(target, columns, weight, target_required, n_columns), format, None).load()
+
+
+def _open(
+    path: str | os.PathLike[str],
+    ranks: Ranks | None,
+    wanted: Wanted,
+    format: str | None,
+    max_memory: str | int | None,
+) -> Dataset:
+    ranks = OneRank() if ranks is None else ranks
+    limit = default_limit(ranks) if max_memory is None else parse_size(max_memory)
+    sources = agree_sources(path, ranks, format)
+    if wanted.n_columns is not None and sources[0].format not in NAMED_FORMATS:
+        wanted = wanted._replace(columns=None)
+    reader = _open_reader(sources, ranks, wanted)
+    if wanted.n_columns is not None and reader.n_columns != wanted.n_columns:
+        raise DataError(f"{sources[0].path}: {reader.n_columns} columns for X, but {wanted.n_columns} are needed")
+    return Dataset(os.fspath(path), sources, reader, ranks, limit)
+
+
+def _open_reader(sources: Sequence[Source], ranks: Ranks, wanted: Wanted) -> Reader:
+    # Each reader is imported when it is needed: `import dpmpi` stays cheap.
+    format = sources[0].format
+    if format in ("csv", "tsv"):
+        from .delimited import DelimitedReader
+
+        return DelimitedReader(sources, ranks, wanted)
+    with ranks.together():
+        if format == "libsvm":
+            from .libsvm import LibsvmReader
+
+            return LibsvmReader(sources, wanted)
+        if format == "parquet":
+            from .parquet import ParquetReader
+
+            return ParquetReader(sources, wanted)
+        from .arrays import ArrayReader
+
+        return ArrayReader(sources, wanted)
+
+
+class Dataset:
+    """This rank's rows of a data set, read block by block; made by `open`.
+
+    Attributes
+    ----------
+    source : the path it was opened with.
+    columns : names of X's columns, or None where the format has none (arrays, libsvm).
+    target : name of the column or array that becomes y, or None.
+    n_columns : columns of X.
+    start : global number, from 0, of this rank's first row.  n_local : this rank's rows.  n_rows : those of all ranks.
+    fits : whether the shard of every rank, loaded, stays within half of `max_memory`; the same on every rank.
+    """
+
+    def __init__(self, source: str, sources: Sequence[Source], reader: Reader, ranks: Ranks, max_memory: int) -> None:
+        """Share out the rows; collective. Use `open`."""
+        self.source = source
+        self.columns, self.target, self.n_columns = reader.columns, reader.target, reader.n_columns
+        self._sources, self._reader, self._ranks = sources, reader, ranks
+        self._piece_bytes = max(1 << 12, min(_PIECE_BYTES, max_memory // _PIECES_ALIVE))
+        with ranks.together():
+            pieces = self._cut()
+        rows, lines = _in_front(ranks, pieces, len(sources))
+        text_lines = reader.text_lines or [0] * len(sources)
+        self._pieces = [
+            piece._replace(
+                row=piece.row + rows[piece.file], line=piece.line + lines[piece.file] + text_lines[piece.file]
+            )
+            for piece in pieces
+        ]
+        self.n_local = sum(piece.n_rows for piece in pieces)
+        self._size = sum(piece.stop - piece.start for piece in pieces)
+        told = ranks.share((self.n_local, self._loaded_bytes()))
+        counts = [count for count, _ in told]
+        self.start, self.n_rows = sum(counts[: ranks.rank]), sum(counts)
+        self.fits = max(size for _, size in told) <= max_memory // 2
+        if not self.n_rows:
+            raise DataError(f"{source}: no rows: the file holds no line of data")
+
+    def _cut(self) -> list[Piece]:
+        """Cut this rank's part of all files, laid end to end, into pieces."""
+        extents = self._reader.extents
+        start, stop = partition.block(sum(extents), self._ranks.size, self._ranks.rank)
+        pieces = []
+        offset = 0
+        for file, extent in enumerate(extents):
+            low, high = max(start - offset, 0), min(stop - offset, extent)
+            if low < high:
+                pieces += self._reader.cut(file, low, high, self._piece_bytes)
+            offset += extent
+        return pieces
+
+    def _loaded_bytes(self) -> int:
+        row_bytes = self._reader.row_bytes
+        return _SPARSE_GROWTH * self._size if row_bytes is None else row_bytes * self.n_local
+
+    def _find_width(self) -> None:
+        """Find the number of columns where only the rows tell it; collective."""
+        if self.n_columns is None:
+            with self._ranks.together():
+                width = max((block.X.shape[1] for block in self.blocks()), default=0)
+            self.n_columns = max(self._ranks.share(width))
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield this rank's rows in order, block by block; local. One thread reads ahead.
+
+        A Block holds X (n, n_columns) float64, float32 or csr_array, y and sample_weight float64 (n,) or None. Every
+        number is finite. Raises DataError naming file, row and column at the first bad row, and for a file that has
+        changed since it was opened.
+        """
+        return prefetch(self._checked())
+
+    def empty(self) -> Block:
+        """A block of no rows, with the widths and dtypes of the others."""
+        return self._widened(self._reader.empty())
+
+    def _checked(self) -> Iterator[Block]:
+        try:
+            yield from self._read()
+        except _Located as error:
+            self._raise(error.file, error.fault)
+
+    def _read(self) -> Iterator[Block]:
+        """Read the pieces; raises _Located at the first bad row."""
+        for _, pieces in groupby(self._pieces, lambda piece: piece.file):
+            run = list(pieces)
+            blocks = self._reader.read(run)
+            for piece in run:
+                try:
+                    block = next(blocks)
+                except BadRow as error:
+                    fault = error.fault
+                    place = Fault(piece.row + fault.row, fault.reason, piece.line + fault.line)
+                    raise _Located(piece.file, place) from None
+                if block.X.shape[0] != piece.n_rows:
+                    raise DataError(f"{self._sources[piece.file].path}: the file has changed while it was read")
+                yield self._widened(block)
+
+    def _widened(self, block: Block) -> Block:
+        if self.n_columns is not None and block.X.shape[1] < self.n_columns:
+            block.X.resize((block.X.shape[0], self.n_columns))
+        return block
+
+    def _raise(self, file: int, fault: Fault) -> None:
+        raise_fault(self._sources[file].path, fault, self._reader.text_lines is not None)
+
+    def load(self) -> Table:
+        """Read all rows of this rank into memory; collective. Raises DataError, the same on every rank."""
+        found: tuple[int, Fault] | None = None
+        with self._ranks.together():
+            try:
+                block = _join(self._read(), self._reader.empty(), self.n_local)
+            except _Located as error:
+                found = error.file, error.fault
+        # Of all ranks' bad rows the first in the files is raised, whoever owns it.
+        first = min(
+            (tuple(told) for told in self._ranks.share(found and (found[0], tuple(found[1]))) if told), default=None
+        )
+        if first is not None:
+            self._raise(first[0], Fault(*first[1]))
+        if self.n_columns is None:
+            self.n_columns = max(self._ranks.share(block.X.shape[1]))
+        return Table(
+            *self._widened(block),
+            columns=self.columns,
+            target=self.target,
+            start=self.start,
+            n_rows=self.n_rows,
+            source=self.source,
+        )
+
+
+class _Located(Exception):
+    """The first bad row of this rank, with its place in its file."""
+
+    def __init__(self, file: int, fault: Fault) -> None:
+        super().__init__(file, fault)
+        self.file, self.fault = file, fault
+
+
+def _in_front(ranks: Ranks, pieces: Sequence[Piece], n_files: int) -> tuple[list[int], list[int]]:
+    """Rows and lines of each file that lie in front of this rank's part of it; collective."""
+    ends = {}
+    for piece in pieces:
+        ends[piece.file] = (piece.row + piece.n_rows, piece.line + piece.n_lines)
+    rows, lines = [0] * n_files, [0] * n_files
+    for told in ranks.share(ends)[: ranks.rank]:
+        for file, (n_rows, n_lines) in told.items():
+            rows[file] += n_rows
+            lines[file] += n_lines
+    return rows, lines
+
+
+def _join(blocks: Iterator[Block], empty: Block, n_rows: int) -> Block:
+    """All rows as one block. Dense rows are put in place as they come, so that no second copy of them is held."""
+    if hasattr(empty.X, "indptr"):
+        return _join_sparse([empty, *blocks])
+    whole = Block(*(None if part is None else np.empty((n_rows, *part.shape[1:]), part.dtype) for part in empty))
+    row = 0
+    for block in blocks:
+        stop = row + block.X.shape[0]
+        for target, part in zip(whole, block, strict=True):
+            if target is not None:
+                target[row:stop] = part
+        row = stop
+    return whole
+
+
+def _join_sparse(blocks: Sequence[Block]) -> Block:
+    from .sparse import stack
+
+    join: Callable[..., np.ndarray] = np.concatenate
+    return Block(
+        stack([block.X for block in blocks]),
+        None if blocks[0].y is None else join([block.y for block in blocks]),
+        None if blocks[0].sample_weight is None else join([block.sample_weight for block in blocks]),
+    )
