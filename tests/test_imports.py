@@ -19,8 +19,9 @@ ALLOWED = {
     "collectives": {"partition", "kernels"},
     "data": {"partition", "kernels"},
     "engine": {"collectives", "data", "partition"},
-    "fit": {"engine", "models", "preprocess", "solvers", "data", "kernels"},
-    "metrics": {"engine", "fit"},
+    "training_rows": {"engine", "data"},
+    "fit": {"training_rows", "engine", "models", "preprocess", "solvers", "data", "kernels"},
+    "metrics": {"data", "engine", "fit", "models"},
     "model_file": {"data", "fit", "models"},
     "cli": {"engine", "data", "fit", "metrics", "model_file", "models", "kernels"},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from .. import data
 from ..engine import Engine
@@ -10,7 +11,12 @@ from ..engine import Engine
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what to read."""
-    parser.add_argument("data", metavar="DATA", help=f"file with the rows ({', '.join(data.FORMATS)})")
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        help=f"file with the rows ({', '.join(data.FORMATS)}; text also .gz), a folder of such files, or a pattern in "
+        "quotes ('part-*.csv')",
+    )
     parser.add_argument(
         "--target",
         metavar="COLUMN",
@@ -18,6 +24,27 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         "y); libsvm files carry it as their label",
     )
     parser.add_argument("--format", choices=data.FORMATS, help="format of DATA (default: by name and first line)")
+    parser.add_argument(
+        "--max-memory",
+        metavar="SIZE",
+        type=_size,
+        help="memory for data on each rank, as 256MiB or 2GB (default: half of what the rank may use); rows that do "
+        "not fit are read anew whenever they are needed",
+    )
+
+
+def _size(text: str) -> int:
+    try:
+        return data.parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def open_data(engine: Engine, options: argparse.Namespace, **wanted: Any) -> tuple[data.Dataset, data.Table | None]:
+    """Open DATA, and load it where it fits into memory; collective. `wanted` as for `data.open`."""
+    with engine.timer("read"):
+        dataset = data.open(options.data, engine.comm, format=options.format, max_memory=options.max_memory, **wanted)
+        return dataset, dataset.load() if dataset.fits else None
 
 
 def check_outputs(engine: Engine, *paths: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
@@ -141,6 +142,7 @@ class Dataset:
         """Share out the rows; collective. Use `open`."""
         self.source = source
         self.columns, self.target, self.n_columns = reader.columns, reader.target, reader.n_columns
+        self._width = reader.n_columns  # before `map`
         self._sources, self._reader, self._ranks = sources, reader, ranks
         self._piece_bytes = max(1 << 12, min(_PIECE_BYTES, max_memory // _PIECES_ALIVE))
         with ranks.together():
@@ -159,6 +161,7 @@ class Dataset:
         counts = [count for count, _ in told]
         self.start, self.n_rows = sum(counts[: ranks.rank]), sum(counts)
         self.fits = max(size for _, size in told) <= max_memory // 2
+        self._function: Callable[[Block], Block] | None = None
         if not self.n_rows:
             raise DataError(f"{source}: no rows: the file holds no line of data")
 
@@ -181,10 +184,10 @@ class Dataset:
 
     def _find_width(self) -> None:
         """Find the number of columns where only the rows tell it; collective."""
-        if self.n_columns is None:
+        if self._width is None:
             with self._ranks.together():
                 width = max((block.X.shape[1] for block in self.blocks()), default=0)
-            self.n_columns = max(self._ranks.share(width))
+            self.n_columns = self._width = max(self._ranks.share(width))
 
     def blocks(self) -> Iterator[Block]:
         """Yield this rank's rows in order, block by block; local. One thread reads ahead.
@@ -197,7 +200,7 @@ class Dataset:
 
     def empty(self) -> Block:
         """A block of no rows, with the widths and dtypes of the others."""
-        return self._widened(self._reader.empty())
+        return self._finished(self._reader.empty())
 
     def _checked(self) -> Iterator[Block]:
         try:
@@ -219,12 +222,20 @@ class Dataset:
                     raise _Located(piece.file, place) from None
                 if block.X.shape[0] != piece.n_rows:
                     raise DataError(f"{self._sources[piece.file].path}: the file has changed while it was read")
-                yield self._widened(block)
+                yield self._finished(block)
 
-    def _widened(self, block: Block) -> Block:
-        if self.n_columns is not None and block.X.shape[1] < self.n_columns:
-            block.X.resize((block.X.shape[0], self.n_columns))
-        return block
+    def map(self, function: Callable[[Block], Block]) -> Dataset:
+        """The same rows with `function` applied to every block as it is read; local, and lazy."""
+        mapped = copy.copy(self)
+        before = self._function
+        mapped._function = function if before is None else lambda block: function(before(block))
+        return mapped
+
+    def _finished(self, block: Block) -> Block:
+        """What leaves this Dataset for a block of the reader."""
+        if self._width is not None and block.X.shape[1] < self._width:
+            block.X.resize((block.X.shape[0], self._width))
+        return block if self._function is None else self._function(block)
 
     def _raise(self, file: int, fault: Fault) -> None:
         raise_fault(self._sources[file].path, fault, self._reader.text_lines is not None)
@@ -234,7 +245,7 @@ class Dataset:
         found: tuple[int, Fault] | None = None
         with self._ranks.together():
             try:
-                block = _join(self._read(), self._reader.empty(), self.n_local)
+                block = _join(self._read(), self.empty(), self.n_local)
             except _Located as error:
                 found = error.file, error.fault
         # Of all ranks' bad rows the first in the files is raised, whoever owns it.
@@ -243,10 +254,11 @@ class Dataset:
         )
         if first is not None:
             self._raise(first[0], Fault(*first[1]))
-        if self.n_columns is None:
-            self.n_columns = max(self._ranks.share(block.X.shape[1]))
+        if self._width is None:
+            self.n_columns = self._width = max(self._ranks.share(block.X.shape[1]))
+            block.X.resize((self.n_local, self._width))
         return Table(
-            *self._widened(block),
+            *block,
             columns=self.columns,
             target=self.target,
             start=self.start,
