@@ -140,8 +140,15 @@ def fit(
     problem = _Problem(engine, chosen, rows, l2, fit_intercept)
     start = np.zeros(rows.n_columns + fit_intercept)
     if solver == "lbfgs":
-        tol = tol if tol is not None else (1e-6 if rows.dtype == np.float32 else 1e-8)
-        found = lbfgs(problem.objective, start, tol=tol, max_iter=max_iter or 1000, callback=callback)
+        default_tol, resolution = (1e-6, 1e-6) if rows.dtype == np.float32 else (1e-8, 1e-9)
+        found = lbfgs(
+            problem.objective,
+            start,
+            tol=default_tol if tol is None else tol,
+            max_iter=max_iter or 1000,
+            resolution=resolution,
+            callback=callback,
+        )
     else:
         found = _sgd(problem, start, batch_size, seed, learning_rate, momentum, tol, max_iter, callback)
     parameters = problem.coordinates.parameters(found.x)

@@ -21,12 +21,13 @@ def lbfgs(
     *,
     tol: float,
     max_iter: int,
+    resolution: float = 1e-9,
     callback: Callback | None = None,
 ) -> SolverResult:
     """Minimise `objective`, which returns its value and gradient (float64, shape of `start`).
 
-    Converged when the largest absolute entry of the gradient is at most `tol`, or when an iteration can no longer
-    lower the objective beyond rounding.
+    Converged when the largest absolute entry of the gradient is at most `tol`, or when no lower value can be found
+    after iterations that changed the objective by no more than `resolution` of it, the rounding to be expected there.
     """
     from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits
@@ -60,13 +61,13 @@ def lbfgs(
         converged, message = True, f"largest gradient entry {gradient:.1e} <= tol {tol:.1e}"
     elif found.nit < max_iter and found.nfev < 20 * max_iter:
         # Neither limit was met, so the line search finds nothing lower: the objective is flat to rounding.
-        converged = _is_flat(history)
+        converged = _is_flat(history, resolution)
         message = f"the objective can be lowered no further (largest gradient entry {gradient:.1e})"
     else:
         converged, message = False, f"max_iter {max_iter} reached (largest gradient entry {gradient:.1e})"
     return SolverResult(found.x, float(found.fun), int(found.nit), converged, message, history)
 
 
-def _is_flat(history: list[float]) -> bool:
-    last = history[-3:]
-    return len(last) == 3 and max(last) - min(last) <= 1e-9 * max(1e-300, abs(last[-1]))
+def _is_flat(history: list[float], resolution: float) -> bool:
+    last = history[-2:]
+    return len(last) == 2 and max(last) - min(last) <= resolution * abs(last[-1])
