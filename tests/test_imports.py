@@ -19,11 +19,12 @@ ALLOWED = {
     "collectives": {"partition", "kernels"},
     "data": {"partition", "kernels"},
     "engine": {"collectives", "data", "partition"},
+    "prepare": {"data", "engine", "preprocess"},
     "training_rows": {"engine", "data"},
     "fit": {"training_rows", "engine", "models", "preprocess", "solvers", "data", "kernels"},
     "metrics": {"data", "engine", "fit", "models"},
-    "model_file": {"data", "fit", "models"},
-    "cli": {"engine", "data", "fit", "metrics", "model_file", "models", "kernels"},
+    "model_file": {"data", "fit", "models", "preprocess"},
+    "cli": {"engine", "data", "fit", "metrics", "model_file", "models", "kernels", "prepare", "preprocess"},
 }
 
 

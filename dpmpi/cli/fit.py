@@ -15,7 +15,10 @@ from ..engine import Engine
 from ..fit import SOLVERS, FitResult, fit
 from ..metrics import evaluate
 from ..models import MODELS
-from .options import add_data_options, check_outputs, open_data
+from ..prepare import apply_pipeline, fit_pipeline
+from ..preprocess import text_columns
+from .options import add_data_options, arrays_or_stream, check_outputs, open_data
+from .preprocess import add_preprocess_options, steps
 from .progress import Progress
 
 OBJECTIVE = (
@@ -47,6 +50,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--learning-rate", type=float, default=0.05, help="sgd: first step length (default 0.05)")
     parser.add_argument("--momentum", type=float, default=0.9, help="sgd: share of the last step kept (default 0.9)")
     parser.add_argument("--seed", type=int, default=0, help="sgd: seed of the batches (default 0)")
+    add_preprocess_options(parser)
     parser.add_argument("--output", metavar="MODEL.npz", help="write the fitted model here")
     parser.add_argument("--report", metavar="REPORT.json", help="write what was run and found here, as JSON")
     parser.add_argument(
@@ -60,16 +64,28 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     """Run the command on every rank; rank 0 prints and writes."""
     begin = time.perf_counter()
     check_outputs(engine, options.output, options.report)
-    dataset, table = open_data(
+    with engine.comm.together("reading the options"):
+        preprocessing = steps(options)
+    dataset = open_data(
         engine,
         options,
         target=options.target,
         columns=options.columns.split(",") if options.columns else None,
         weight=options.weight,
+        text=text_columns(preprocessing),
+        missing=bool(options.impute),
     )
     if dataset.target is None:
         raise data.DataError(f"{dataset.source}: name the column to fit with --target")
-    rows = (dataset,) if table is None else (table.X, table.y, table.sample_weight)
+    raw_columns = dataset.columns
+    pipeline = None
+    if preprocessing:
+        if dataset.fits:  # to be passed over several times
+            with engine.comm.together("reading the data"), engine.timer("read"):
+                dataset = dataset.keep()
+        pipeline = fit_pipeline(engine, dataset, preprocessing)
+        dataset = apply_pipeline(dataset, pipeline)
+    rows = arrays_or_stream(engine, dataset)
     nodes = len(set(engine.comm.node_names()))
     counts = engine.comm.share(dataset.n_local)
     if engine.rank == 0:
@@ -98,8 +114,8 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     with engine.comm.together("writing the results"):
         if engine.rank == 0:
             if options.output:
-                columns = None if dataset.columns is None else list(dataset.columns)
-                model_file.save(options.output, model_file.SavedModel(result, columns, dataset.target))
+                columns = None if raw_columns is None else list(raw_columns)
+                model_file.save(options.output, model_file.SavedModel(result, columns, dataset.target, pipeline))
             if options.report:
                 with data.atomic_write(options.report) as file:
                     file.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())

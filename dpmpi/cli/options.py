@@ -40,11 +40,19 @@ def _size(text: str) -> int:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def open_data(engine: Engine, options: argparse.Namespace, **wanted: Any) -> tuple[data.Dataset, data.Table | None]:
-    """Open DATA, and load it where it fits into memory; collective. `wanted` as for `data.open`."""
+def open_data(engine: Engine, options: argparse.Namespace, **wanted: Any) -> data.Dataset:
+    """Open DATA; collective. `wanted` as for `data.open`."""
     with engine.timer("read"):
-        dataset = data.open(options.data, engine.comm, format=options.format, max_memory=options.max_memory, **wanted)
-        return dataset, dataset.load() if dataset.fits else None
+        return data.open(options.data, engine.comm, format=options.format, max_memory=options.max_memory, **wanted)
+
+
+def arrays_or_stream(engine: Engine, dataset: data.Dataset) -> tuple[Any, ...]:
+    """X, y and weights of a data set that fits into memory; else the data set alone, to be streamed. Collective."""
+    if not dataset.fits:
+        return (dataset,)
+    with engine.timer("read"):
+        table = dataset.load()
+    return table.X, table.y, table.sample_weight
 
 
 def check_outputs(engine: Engine, *paths: str | None) -> None:

@@ -15,7 +15,8 @@ from .. import data, model_file
 from ..engine import Engine
 from ..fit import FitResult
 from ..metrics import evaluate
-from .options import add_data_options, check_outputs, open_data
+from ..prepare import apply_pipeline
+from .options import add_data_options, arrays_or_stream, check_outputs, open_data
 
 STANDARD_OUTPUT = "-"
 ROWS_AT_ONCE = 1 << 16
@@ -48,15 +49,20 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     with engine.comm.together("reading the model"):
         loaded = model_file.load(options.model) if engine.rank == 0 else None
     saved: model_file.SavedModel = engine.comm.share(loaded)[0]
-    dataset, table = open_data(
+    raw = saved.pipeline
+    dataset = open_data(
         engine,
         options,
         target=options.target or saved.target,
         target_required=options.target is not None,
         columns=saved.columns,
-        n_columns=len(saved.result.coef),
+        n_columns=len(saved.result.coef) if raw is None else len(raw.numbers),
+        text=() if raw is None else raw.text,
+        missing=raw is not None,
     )
-    rows = (dataset,) if table is None else (table.X, table.y)
+    if raw is not None:
+        dataset = apply_pipeline(dataset, raw)
+    rows = arrays_or_stream(engine, dataset)[:2]
     with engine.comm.together("predicting"):
         predictions = _predictions(engine, rows[0], saved.result)
     metrics = {} if dataset.target is None else evaluate(engine, saved.result, *rows)

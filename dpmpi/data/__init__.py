@@ -4,18 +4,20 @@ Knows no MPI: what ranks agree on goes through `Ranks`.
 """
 
 from .dataset import Dataset, open, read
-from .errors import DataError
+from .errors import BadRow, DataError
 from .memory import parse_size
 from .ranks import OneRank, Ranks
 from .source import FORMATS
-from .table import Block, Table
+from .table import Block, Frame, Table
 from .write import atomic_write, check_writable
 
 __all__ = [
     "FORMATS",
+    "BadRow",
     "Block",
     "DataError",
     "Dataset",
+    "Frame",
     "OneRank",
     "Ranks",
     "Table",

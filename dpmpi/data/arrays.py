@@ -148,7 +148,7 @@ def _take_dense(array: Array, choice: Choice, start: int, stop: int) -> tuple[Bl
     X = rows if features == list(range(rows.shape[1])) else np.ascontiguousarray(rows[:, features])
     y = None if choice.target is None else rows[:, choice.target].astype(np.float64)
     weight = None if choice.weight is None else rows[:, choice.weight].astype(np.float64)
-    faults = [_not_finite(X, array.name, start, features)]
+    faults = [_not_finite(X, array.name, start, features, choice.missing)]
     faults += [_not_finite(rows[:, [column]], array.name, start, [column]) for column in others]
     if weight is not None:
         faults.append(_negative(weight, f"weight, column {choice.weight} of {array.name}", start))
@@ -202,9 +202,11 @@ def _take_csr(arrays: Mapping[str, Array], n_columns: int, start: int, stop: int
     return Block(make_csr(values, indices, indptr - first, (stop - start, n_columns)), None, None), [fault]
 
 
-def _not_finite(array: np.ndarray, name: str, start: int, columns: Sequence[int] = ()) -> Fault | None:
+def _not_finite(
+    array: np.ndarray, name: str, start: int, columns: Sequence[int] = (), missing: bool = False
+) -> Fault | None:
     """The first row that is not finite, by its global number: row 0 is `start`, column j is ``columns[j]``."""
-    finite = np.isfinite(array)
+    finite = ~np.isinf(array) if missing else np.isfinite(array)
     if finite.all():
         return None
     position = tuple(int(k) for k in np.argwhere(~finite)[0])

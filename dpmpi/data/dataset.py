@@ -6,6 +6,7 @@ import copy
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from .prefetch import prefetch
 from .ranks import OneRank, Ranks
 from .reader import Piece, Reader
 from .source import NAMED_FORMATS, Source, agree_sources
-from .table import Block, Table
+from .table import Block, Frame, Table
 
 # A block is large beside what it costs to ask for one, and small beside a rank's memory and its cache of files.
 _PIECE_BYTES = 8 << 20
@@ -39,6 +40,8 @@ def open(
     n_columns: int | None = None,
     format: str | None = None,
     max_memory: str | int | None = None,
+    text: Sequence[str] = (),
+    missing: bool = False,
 ) -> Dataset:
     """Open files as one data set that the ranks share; collective over `ranks`. Nothing is kept in memory.
 
@@ -59,6 +62,9 @@ def open(
     n_columns : how many columns X must have, for data that goes to a fitted model. Needed for libsvm, where columns
         that are zero everywhere in a file cannot be seen. Formats without names then take X's columns by position.
     format : one of FORMATS; None tells it from the suffix, then from the content.
+    text : named columns that are read as text, whatever is in them. Blocks are then Frames, for a preprocessing
+        pipeline to turn into numbers.
+    missing : True to take an empty cell or NaN in X as a missing value (NaN); infinity stays an error.
     max_memory : bytes of data that a rank may hold, as a number or as ``"256MiB"``; None for half of what the rank may
         use, limits of containers and batch jobs (cgroups) respected.
 
@@ -66,7 +72,8 @@ def open(
     unreadable, empty, damaged or not the same on every rank; an unknown column; no rows. Errors inside rows are raised
     when the blocks are read. ValueError for a `max_memory` that is none.
     """
-    dataset = _open(path, ranks, Wanted(target, columns, weight, target_required, n_columns), format, max_memory)
+    wanted = Wanted(target, columns, weight, target_required, n_columns, tuple(text), missing)
+    dataset = _open(path, ranks, wanted, format, max_memory)
     dataset._find_width()
     return dataset
 
@@ -96,8 +103,11 @@ def _open(
     ranks = OneRank() if ranks is None else ranks
     limit = default_limit(ranks) if max_memory is None else parse_size(max_memory)
     sources = agree_sources(path, ranks, format)
-    if wanted.n_columns is not None and sources[0].format not in NAMED_FORMATS:
-        wanted = wanted._replace(columns=None)
+    if sources[0].format not in NAMED_FORMATS:
+        if wanted.text:
+            raise DataError(f"{sources[0].path}: a {sources[0].format} file has no text such as {wanted.text[0]!r}")
+        if wanted.n_columns is not None:
+            wanted = wanted._replace(columns=None)
     reader = _open_reader(sources, ranks, wanted)
     if wanted.n_columns is not None and reader.n_columns != wanted.n_columns:
         raise DataError(f"{sources[0].path}: {reader.n_columns} columns for X, but {wanted.n_columns} are needed")
@@ -160,8 +170,11 @@ class Dataset:
         told = ranks.share((self.n_local, self._loaded_bytes()))
         counts = [count for count, _ in told]
         self.start, self.n_rows = sum(counts[: ranks.rank]), sum(counts)
-        self.fits = max(size for _, size in told) <= max_memory // 2
-        self._function: Callable[[Block], Block] | None = None
+        self._max_memory, self._n_raw = max_memory, reader.n_columns or 0
+        self._shard_bytes = max(size for _, size in told)
+        self.fits = self._shard_bytes <= max_memory // 2
+        self._function: Callable[[Any], Any] | None = None
+        self._kept: list[Any] | None = None
         if not self.n_rows:
             raise DataError(f"{source}: no rows: the file holds no line of data")
 
@@ -196,7 +209,7 @@ class Dataset:
         number is finite. Raises DataError naming file, row and column at the first bad row, and for a file that has
         changed since it was opened.
         """
-        return prefetch(self._checked())
+        return self._checked() if self._kept is not None else prefetch(self._checked())
 
     def empty(self) -> Block:
         """A block of no rows, with the widths and dtypes of the others."""
@@ -208,30 +221,44 @@ class Dataset:
         except _Located as error:
             self._raise(error.file, error.fault)
 
-    def _read(self) -> Iterator[Block]:
-        """Read the pieces; raises _Located at the first bad row."""
+    def _read(self) -> Iterator[Any]:
+        """Read the pieces and apply what `map` was given; raises _Located at the first bad row."""
+        kept = None if self._kept is None else iter(self._kept)
         for _, pieces in groupby(self._pieces, lambda piece: piece.file):
             run = list(pieces)
-            blocks = self._reader.read(run)
+            blocks = self._reader.read(run) if kept is None else kept
             for piece in run:
                 try:
                     block = next(blocks)
+                    if block.X.shape[0] != piece.n_rows:
+                        raise DataError(f"{self._sources[piece.file].path}: the file has changed while it was read")
+                    block = self._finished(block)
                 except BadRow as error:
-                    fault = error.fault
-                    place = Fault(piece.row + fault.row, fault.reason, piece.line + fault.line)
-                    raise _Located(piece.file, place) from None
-                if block.X.shape[0] != piece.n_rows:
-                    raise DataError(f"{self._sources[piece.file].path}: the file has changed while it was read")
-                yield self._finished(block)
+                    row, reason, line = error.fault
+                    line = None if line is None else piece.line + line
+                    raise _Located(piece.file, Fault(piece.row + row, reason, line)) from None
+                yield block
 
-    def map(self, function: Callable[[Block], Block]) -> Dataset:
-        """The same rows with `function` applied to every block as it is read; local, and lazy."""
+    def keep(self) -> Dataset:
+        """The same rows, read now and kept in memory as blocks; local. Raises DataError as `blocks`."""
+        kept = copy.copy(self)
+        kept._function, kept._kept = None, list(self.blocks())
+        return kept
+
+    def map(self, function: Callable[[Any], Any], columns: tuple[str, ...] | None = None) -> Dataset:
+        """The same rows with `function` applied to every block as it is read; local, and lazy.
+
+        `columns` names the columns of X that come out, where they are others. `function` may raise BadRow.
+        """
         mapped = copy.copy(self)
         before = self._function
         mapped._function = function if before is None else lambda block: function(before(block))
+        if columns is not None:
+            mapped.fits = self.fits and self._shard_bytes * len(columns) <= self._max_memory // 2 * max(1, self._n_raw)
+            mapped.columns, mapped.n_columns = columns, len(columns)
         return mapped
 
-    def _finished(self, block: Block) -> Block:
+    def _finished(self, block: Any) -> Any:
         """What leaves this Dataset for a block of the reader."""
         if self._width is not None and block.X.shape[1] < self._width:
             block.X.resize((block.X.shape[0], self._width))
@@ -242,6 +269,8 @@ class Dataset:
 
     def load(self) -> Table:
         """Read all rows of this rank into memory; collective. Raises DataError, the same on every rank."""
+        if isinstance(self.empty(), Frame):
+            raise ValueError(f"{self.source} was opened with columns of text; map a pipeline that encodes them first")
         found: tuple[int, Fault] | None = None
         with self._ranks.together():
             try:

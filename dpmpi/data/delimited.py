@@ -17,7 +17,7 @@ from .lines import cut_lines, read_lines
 from .ranks import Ranks
 from .reader import Piece
 from .source import Source
-from .table import Block
+from .table import Block, Frame, codes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,13 +68,13 @@ class DelimitedReader:
         self.n_columns = len(self.columns)
         self.extents = [source.size - header.begin for source, header in zip(sources, self._headers, strict=True)]
         self.text_lines = [header.lines for header in self._headers]
-        self.row_bytes = 8 * (self.n_columns + (self.target is not None) + (wanted.weight is not None))
+        self.row_bytes = 8 * (self.n_columns + len(self._choice.text) + 2)
 
     def cut(self, file: int, start: int, stop: int, size: int) -> list[Piece]:
         """Cut at newlines; blank lines are no rows."""
         return cut_lines(self.sources[file], file, self._headers[file].begin, start, stop, size, _is_row)
 
-    def read(self, pieces: Sequence[Piece]) -> Iterator[Block]:
+    def read(self, pieces: Sequence[Piece]) -> Iterator[Block | Frame]:
         """X float64 (n, d), y and sample_weight float64 (n,)."""
         for piece, data in read_lines(self.sources[pieces[0].file], pieces):
             block = parse(self._header, self._choice, data)
@@ -82,7 +82,7 @@ class DelimitedReader:
                 raise BadRow(_lone_return(data))
             yield block
 
-    def empty(self) -> Block:
+    def empty(self) -> Block | Frame:
         """No rows."""
         return parse(self._header, self._choice, b"")
 
@@ -168,58 +168,67 @@ def _may_be_names(names: Sequence[str]) -> bool:
     return all(name.isdigit() for name in names) and sorted(set(map(int, names))) == list(map(int, names))
 
 
-def parse(header: Header, choice: Choice, data: bytes) -> Block:
-    """Parse whole lines: X float64 (n, d), y and sample_weight float64 (n,). Raises BadRow at the first bad row."""
+def parse(header: Header, choice: Choice, data: bytes) -> Block | Frame:
+    """Parse whole lines: X float64 (n, d), y and sample_weight float64 (n,). Raises BadRow at the first bad row.
+
+    Where columns of text are chosen the result is a Frame.
+    """
     try:
         return _convert(header, choice, data)
     except ValueError as error:
         raise BadRow(_locate(header, choice, data, str(error))) from None
 
 
-def _convert(header: Header, choice: Choice, data: bytes) -> Block:
+def _convert(header: Header, choice: Choice, data: bytes) -> Block | Frame:
     """`parse`, but any ValueError may say that something is wrong somewhere."""
-    if _BLANK_LINES.fullmatch(data):
-        return Block(
-            np.empty((0, len(choice.features))),
-            None if choice.target is None else np.empty(0),
-            None if choice.weight is None else np.empty(0),
-        )
     if b'"' in data and not _quotes_end_on_their_line(data):
         raise ValueError("a quoted cell does not end on its line")
     others = [column for column in (choice.target, choice.weight) if column is not None]
-    table = _read_arrow(header, [*choice.features, *others], data)
+    if _BLANK_LINES.fullmatch(data):
+        data = b""
+    table = _read_arrow(header, [*choice.features, *others], choice.text, data)
     d = len(choice.features)
-    X = _numbers(table, range(d))
+    X = _numbers(table, range(d), choice.missing)
     y = None if choice.target is None else _numbers(table, [d])[:, 0]
     weight = None if choice.weight is None else _numbers(table, [d + len(others) - 1])[:, 0]
     if weight is not None and (weight < 0).any():
         raise ValueError("a weight is negative")
-    return Block(X, y, weight)
+    if not choice.text:
+        return Block(X, y, weight)
+    return Frame(
+        X, y, weight, {header.names[column]: codes(table.column(header.names[column])) for column in choice.text}
+    )
 
 
-def _numbers(table: pa.Table, columns: Sequence[int]) -> np.ndarray:
-    """The columns as float64 (n, len(columns)). Raises ValueError when a cell is anything but a finite number."""
+def _numbers(table: pa.Table, columns: Sequence[int], missing: bool = False) -> np.ndarray:
+    """The columns as float64 (n, len(columns)). Raises ValueError when a cell is anything but a finite number.
+
+    With `missing` a cell may be empty or not a number: both become NaN.
+    """
     out = np.empty((table.num_rows, len(columns)))
     row = 0
     for batch in table.to_batches():
         part = out[row : row + batch.num_rows]
         for j, column in enumerate(columns):
             cells = batch.column(column)
-            if cells.null_count:
+            if cells.null_count and not missing:
                 raise ValueError("a cell is empty")
             part[:, j] = cells.to_numpy(zero_copy_only=False)
-        if not np.isfinite(part).all():
+        if np.isinf(part).any() if missing else not np.isfinite(part).all():
             raise ValueError("a number is not finite")
         row += batch.num_rows
     return out
 
 
-def _read_arrow(header: Header, columns: Sequence[int], data: bytes) -> pa.Table:
+def _read_arrow(header: Header, columns: Sequence[int], text: Sequence[int], data: bytes) -> pa.Table:
     import pyarrow as pa
     from pyarrow import csv as pacsv
 
-    names = [header.names[column] for column in columns]
-    types = [pa.bool_() if column in header.booleans else pa.float64() for column in columns]
+    types = {header.names[column]: pa.bool_() if column in header.booleans else pa.float64() for column in columns} | {
+        header.names[column]: pa.dictionary(pa.int32(), pa.string()) for column in text
+    }
+    if not data:
+        return pa.table({name: pa.array([], kind) for name, kind in types.items()})
     return pacsv.read_csv(
         pa.BufferReader(data),
         # A row must fit into a block; no number takes 64 bytes.
@@ -227,7 +236,7 @@ def _read_arrow(header: Header, columns: Sequence[int], data: bytes) -> pa.Table
             use_threads=False, column_names=list(header.names), block_size=max(1 << 20, 64 * len(header.names))
         ),
         pacsv.ParseOptions(delimiter=header.delimiter),
-        pacsv.ConvertOptions(column_types=dict(zip(names, types, strict=True)), include_columns=names),
+        pacsv.ConvertOptions(column_types=types, include_columns=list(types), strings_can_be_null=bool(text)),
     )
 
 
@@ -272,10 +281,11 @@ def _explain(header: Header, choice: Choice, line: bytes) -> str | None:
         name = f"column {header.names[column]!r}"
         cell = cells[column].strip()
         try:
-            ((number,),) = _numbers(_read_arrow(header, [column], line), [0])
+            missing = choice.missing and column in choice.features
+            ((number,),) = _numbers(_read_arrow(header, [column], (), line), [0], missing)
         except ValueError:
             if not cell:
-                return f"{name} is empty; fill in a number or leave such rows out"
+                return f"{name} is empty; fill in a number, impute it, or leave such rows out"
             shown = cell[:40] + ("…" if len(cell) > 40 else "")
             if column in header.booleans:
                 return f"{name} is {shown!r}, where the first row has true or false"

@@ -16,15 +16,20 @@ class Fault(NamedTuple):
 
     row: int
     reason: str
-    line: int = 0  # text files only
+    line: int | None = 0  # text files only; None when it is not known
 
 
 class BadRow(Exception):
-    """Raised by a parser of one piece; never leaves this package."""
+    """Raised by a parser of one piece, or by a function that a Dataset maps; `blocks` turns it into a DataError."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault)
         self.fault = fault
+
+    @classmethod
+    def at(cls, row: int, reason: str) -> BadRow:
+        """The bad row number `row` of a block."""
+        return cls(Fault(row, reason, None))
 
 
 def suggest(name: str, known: Sequence[str]) -> str:
@@ -49,5 +54,5 @@ def name_ranks(ranks: Iterable[int]) -> str:
 
 def raise_fault(path: str, fault: Fault, is_text: bool) -> NoReturn:
     """Raise the DataError for a fault whose row, and line of a text file, are counted from the start of the file."""
-    line = f" (line {fault.line + 1})" if is_text else ""
+    line = f" (line {fault.line + 1})" if is_text and fault.line is not None else ""
     raise DataError(f"{path}: row {fault.row + 1}{line}: {fault.reason}")

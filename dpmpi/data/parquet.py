@@ -11,7 +11,7 @@ from .columns import Choice, Wanted, choose
 from .errors import BadRow, DataError, Fault
 from .reader import Piece
 from .source import Source
-from .table import Block
+from .table import Block, Frame, codes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +39,7 @@ class ParquetReader:
             raise DataError(f"{path}: two columns have the same name; rename one")
         self._choice = choose(path, wanted, len(names), names)
         self._names = [names[column] for column in _all(self._choice)]
+        self._text = [names[column] for column in self._choice.text]
         for name in self._names:
             _check_numeric(path, name, schema.field(name).type)
         types = {str(schema.field(column).type) for column in self._choice.features}
@@ -50,7 +51,7 @@ class ParquetReader:
         self._groups = [
             np.cumsum([0, *(file.metadata.row_group(k).num_rows for k in range(file.num_row_groups))]) for file in files
         ]
-        self.row_bytes = self._dtype.itemsize * self.n_columns + 16
+        self.row_bytes = self._dtype.itemsize * self.n_columns + 8 * len(self._text) + 16
         if not sum(self.extents):
             raise DataError(f"{path}: no rows: the table is empty")
 
@@ -62,7 +63,7 @@ class ParquetReader:
             for low in range(start, stop, step)
         ]
 
-    def read(self, pieces: Sequence[Piece]) -> Iterator[Block]:
+    def read(self, pieces: Sequence[Piece]) -> Iterator[Block | Frame]:
         """X float32 where every column of it is, else float64 (n, d); y and sample_weight float64 (n,)."""
         file, start, stop = pieces[0].file, pieces[0].start, pieces[-1].stop
         bounds = self._groups[file]
@@ -79,9 +80,9 @@ class ParquetReader:
             yield self._block(table)
 
     def _batches(self, file: int, groups: range, n_rows: int) -> Iterator[pa.RecordBatch]:
-        return _open(self.sources[file]).iter_batches(n_rows, list(groups), self._names, use_threads=False)
+        return _open(self.sources[file]).iter_batches(n_rows, list(groups), self._names + self._text, use_threads=False)
 
-    def _block(self, table: list[pa.RecordBatch]) -> Block:
+    def _block(self, table: list[pa.RecordBatch]) -> Block | Frame:
         d = self.n_columns
         X = np.empty((sum(batch.num_rows for batch in table), d), self._dtype)
         others = np.empty((len(self._names) - d, len(X)))
@@ -90,7 +91,7 @@ class ParquetReader:
             stop = row + batch.num_rows
             for j, name in enumerate(self._names):
                 cells = batch.column(name)
-                if cells.null_count:
+                if cells.null_count and not (self._choice.missing and j < d):
                     at = int(np.argmax(cells.is_null().to_numpy(zero_copy_only=False)))
                     reason = f"column {name!r} is empty; fill in a number or leave such rows out"
                     raise BadRow(Fault(row + at, reason))
@@ -102,10 +103,21 @@ class ParquetReader:
             block = block._replace(y=others[0])
         if self._choice.weight is not None:
             block = block._replace(sample_weight=others[-1])
-        _check(block, self._names)
-        return block
+        _check(block, self._names, self._choice.missing)
+        if not self._text:
+            return block
+        return Frame(X, block.y, block.sample_weight, {name: self._codes(table, name) for name in self._text})
 
-    def empty(self) -> Block:
+    def _codes(self, table: list[pa.RecordBatch], name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+        """A column of any kind as text: codes and the texts they stand for, as in a Frame."""
+        import pyarrow as pa
+
+        chunks = [batch.column(name) for batch in table]
+        plain = [chunk.dictionary_decode() if isinstance(chunk, pa.DictionaryArray) else chunk for chunk in chunks]
+        column = pa.chunked_array(plain, None if plain else pa.string())
+        return codes(column.cast(pa.string()).dictionary_encode())
+
+    def empty(self) -> Block | Frame:
         """No rows."""
         return self._block([])
 
@@ -160,11 +172,11 @@ def _check_numeric(path: str, name: str, kind: pa.DataType) -> None:
         raise DataError(f"{path}: column {name!r} holds {kind}, not numbers; leave the column out or encode it")
 
 
-def _check(block: Block, names: Sequence[str]) -> None:
+def _check(block: Block, names: Sequence[str], missing: bool) -> None:
     parts = [block.X, *(part[:, None] for part in block[1:] if part is not None)]
     first = 0
     for part in parts:
-        finite = np.isfinite(part)
+        finite = np.isfinite(part) | (np.isnan(part) & (missing and first == 0))
         if not finite.all():
             row, column = (int(k) for k in np.argwhere(~finite)[0])
             reason = f"column {names[first + column]!r} is {part[row, column]}; every number must be finite"

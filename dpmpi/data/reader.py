@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from .table import Block
+from .table import Block, Frame
 
 
 class Piece(NamedTuple):
@@ -59,10 +59,10 @@ class Reader(Protocol):
         """
         ...
 
-    def read(self, pieces: Sequence[Piece]) -> Iterator[Block]:
+    def read(self, pieces: Sequence[Piece]) -> Iterator[Block | Frame]:
         """Read pieces of one file, in its order; local. Raises DataError, or BadRow counted from its piece."""
         ...
 
-    def empty(self) -> Block:
+    def empty(self) -> Block | Frame:
         """A block of no rows, of the right widths and dtypes."""
         ...

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from scipy.sparse import csr_array
 
 
@@ -17,6 +18,27 @@ class Block(NamedTuple):
     X: np.ndarray | csr_array
     y: np.ndarray | None
     sample_weight: np.ndarray | None
+
+
+class Frame(NamedTuple):
+    """A run of rows that also has columns of text, by name: each row's number among the column's different texts.
+
+    The numbers are int32 (n,), -1 where the text is missing.
+    """
+
+    X: np.ndarray
+    y: np.ndarray | None
+    sample_weight: np.ndarray | None
+    text: dict[str, tuple[np.ndarray, tuple[str, ...]]]
+
+
+def codes(column: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """A dictionary column as int32 codes, -1 where it is null, and the texts they stand for."""
+    chunks = column.unify_dictionaries().chunks
+    if not chunks:
+        return np.empty(0, np.int32), ()
+    numbers = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in chunks]
+    return np.concatenate(numbers).astype(np.int32, copy=False), tuple(chunks[0].dictionary.to_pylist())
 
 
 @dataclass(frozen=True, eq=False)
