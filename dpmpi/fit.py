@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from .data import Dataset
 from .data.batches import Batches
+from .data.windows import Windows
 from .engine import Engine
 from .models import MODELS, Model
 from .preprocess import Coordinates, column_squares, column_sums
@@ -18,6 +19,7 @@ from .solvers import SolverResult, lbfgs, sgd
 from .training_rows import TrainingRows, check_arrays, survey
 
 SOLVERS = ("lbfgs", "sgd")
+WINDOW_ROWS = 1 << 18  # rows of all ranks that sgd takes its batches from while it streams
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ def fit(
         model: "linear" (half the squared error) or "logistic" (two classes).
         X: this rank's rows (n, d): array or SciPy CSR, float32 or float64; other real dtypes are converted. d and
             dtype the same on every rank, n any number, also none. Or a `dpmpi.data.Dataset` with the rows, targets and
-            weights: loaded where it fits into its `max_memory`, else read anew at every pass ("lbfgs" only).
+            weights: loaded where it fits into its `max_memory`, else read anew at every pass ("sgd" then takes its
+            batches out of windows of rows, see `dpmpi.data.windows`).
         y: (n,) targets; for "logistic" any two numbers as labels, over all ranks.
         sample_weight: (n,) non-negative weights, or None on every rank.
         l2: penalty on coef, not on the intercept.
@@ -125,10 +128,6 @@ def fit(
     )
     with engine.comm.together(f"fit{arguments} of {rows_are}"):
         _check_arguments(model, l2, solver, tol, max_iter, batch_size, learning_rate, momentum, seed)
-        if isinstance(X, Dataset) and not X.fits and solver == "sgd":
-            raise ValueError(
-                f"{X.source} does not fit into memory, where sgd needs it; take solver 'lbfgs' or raise max_memory"
-            )
     if isinstance(X, Dataset) and X.fits:
         table = X.load()
         X, y, sample_weight = table.X, table.y, table.sample_weight
@@ -180,9 +179,13 @@ class _Problem:
     def objective(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         return self._evaluate(self.rows.shards, x, self.rows.total_weight)
 
-    def on_rows(self, rows: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Return the gradient on a batch of which this rank holds `rows`."""
-        return self._evaluate(tuple(None if a is None else a[rows] for a in self.rows.shards), x, None)[1]
+    def on_batch(self, coming: Iterator[Any], x: np.ndarray) -> np.ndarray:
+        """Return the gradient on the next batch, of which this rank holds what comes next."""
+        try:
+            shards = tuple(next(coming))
+        except Exception as error:  # a file that went bad
+            self.engine.comm.fail(error)
+        return self._evaluate(shards, x, None)[1]
 
     def _evaluate(self, shards: Any, x: np.ndarray, total: float | None) -> tuple[float, np.ndarray]:
         parameters = self.coordinates.parameters(x)
@@ -220,15 +223,19 @@ def _sgd(
     max_iter: int | None,
     callback: Callable[[int, float], None] | None,
 ) -> SolverResult:
-    batches = Batches(problem.rows.n_rows, batch_size, seed)
-    first, last = problem.rows.first_row, problem.rows.first_row + problem.rows.shards[0].shape[0]
-    rows: list[np.ndarray] = []
+    rows = problem.rows
+    batches: Batches | Windows
+    if isinstance(rows.shards, Dataset):
+        batches = Windows(rows.n_rows, batch_size, WINDOW_ROWS, seed)
+    else:
+        batches = Batches(rows.n_rows, batch_size, seed)
+    coming: Iterator[Any] = iter(())
 
     def batch_gradient(epoch: int, batch: int, x: np.ndarray) -> np.ndarray:
-        nonlocal rows
+        nonlocal coming
         if batch == 0:
-            rows = batches.split(epoch, first, last)
-        return problem.on_rows(rows[batch], x)
+            coming = _batches(rows, batch_size, seed, epoch)
+        return problem.on_batch(coming, x)
 
     return sgd(
         problem.objective,
@@ -241,6 +248,16 @@ def _sgd(
         max_iter=max_iter or 100,
         callback=callback,
     )
+
+
+def _batches(rows: TrainingRows, batch_size: int, seed: int, epoch: int) -> Iterator[Any]:
+    """Yield this rank's part of each batch of an epoch."""
+    if isinstance(rows.shards, Dataset):
+        yield from rows.shards.batches(batch_size, seed, epoch, WINDOW_ROWS)
+    else:
+        last = rows.first_row + rows.shards[0].shape[0]
+        for some in Batches(rows.n_rows, batch_size, seed).split(epoch, rows.first_row, last):
+            yield tuple(None if part is None else part[some] for part in rows.shards)
 
 
 def _coordinates(engine: Engine, rows: TrainingRows, penalty: float, fit_intercept: bool) -> Coordinates:

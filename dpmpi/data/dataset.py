@@ -12,6 +12,7 @@ import numpy as np
 
 from dpmpi import partition
 
+from .batches import Batches
 from .columns import Column, Wanted
 from .errors import BadRow, DataError, Fault, raise_fault
 from .memory import default_limit, parse_size
@@ -19,10 +20,11 @@ from .prefetch import prefetch
 from .ranks import OneRank, Ranks
 from .reader import Piece, Reader
 from .source import NAMED_FORMATS, Source, agree_sources
-from .table import Block, Frame, Table
+from .table import Block, Frame, Table, take
+from .windows import Windows
 
 # A block is large beside what it costs to ask for one, and small beside a rank's memory and its cache of files.
-_PIECE_BYTES = 8 << 20
+_PIECE_BYTES = 2 << 20
 # Blocks alive at once, with room for the parser's own copies.
 _PIECES_ALIVE = 16
 # libsvm: an entry takes four bytes of text at least, and twelve in memory.
@@ -175,6 +177,8 @@ class Dataset:
         self.fits = self._shard_bytes <= max_memory // 2
         self._function: Callable[[Any], Any] | None = None
         self._kept: list[Any] | None = None
+        self._table: Table | None = None
+        self._ends = np.cumsum([piece.n_rows for piece in pieces])
         if not self.n_rows:
             raise DataError(f"{source}: no rows: the file holds no line of data")
 
@@ -245,12 +249,56 @@ class Dataset:
         kept._function, kept._kept = None, list(self.blocks())
         return kept
 
+    def batches(self, batch_size: int, seed: int = 0, epoch: int = 0, window: int | None = None) -> Iterator[Block]:
+        """Yield this rank's part of every global mini-batch of an epoch, also where it has none of the rows.
+
+        What is in a batch depends on the rows of all ranks, `batch_size`, `seed`, `epoch` and `window` alone, not on
+        the number of ranks. Without `window` every row may meet any other, and the shard is loaded first, which is
+        collective; with it only about `window` rows over all ranks are held at a time (see `windows`), and nothing is
+        communicated. Raises ValueError without `window` for rows that do not fit into memory.
+        """
+        if window is None:
+            if not self.fits:
+                raise ValueError(f"{self.source} does not fit into max_memory: give a window to take batches from")
+            if self._table is None:
+                self._table = self.load()
+            whole = Block(self._table.X, self._table.y, self._table.sample_weight)
+            rows = Batches(self.n_rows, batch_size, seed).split(epoch, self.start, self.start + self.n_local)
+            return (take(whole, some) for some in rows)
+        return prefetch(self._windowed(Windows(self.n_rows, batch_size, window, seed), epoch))
+
+    def _windowed(self, windows: Windows, epoch: int) -> Iterator[Block]:
+        for runs, batches in windows.plan(epoch, self.start, self.start + self.n_local):
+            parts = [block for low, high in runs for block in self._rows(low - self.start, high - self.start)]
+            whole = _join(iter(parts), self.empty(), sum(high - low for low, high in runs))
+            for rows in batches:
+                yield take(whole, rows)
+
+    def _rows(self, low: int, high: int) -> Iterator[Block]:
+        """Read some of this rank's rows, counted from its first."""
+        first = int(np.searchsorted(self._ends, low, "right"))
+        last = int(np.searchsorted(self._ends, high, "left"))
+        for number in range(first, last + 1):
+            piece = self._pieces[number]
+            begin = int(self._ends[number]) - piece.n_rows
+            some = slice(max(low - begin, 0), min(high - begin, piece.n_rows))
+            part = copy.copy(self)
+            part._kept = None if self._kept is None else [self._kept[number]]
+            if part._kept is None and self._reader.text_lines is None:  # rows are read alone; of text, a piece
+                piece = Piece(piece.file, piece.start + some.start, piece.start + some.stop, 0, piece.row + some.start)
+                piece = piece._replace(n_rows=piece.stop - piece.start)
+                some = slice(None)
+            part._pieces = [piece]
+            for block in part._checked():
+                yield take(block, some)
+
     def map(self, function: Callable[[Any], Any], columns: tuple[str, ...] | None = None) -> Dataset:
         """The same rows with `function` applied to every block as it is read; local, and lazy.
 
         `columns` names the columns of X that come out, where they are others. `function` may raise BadRow.
         """
         mapped = copy.copy(self)
+        mapped._table = None
         before = self._function
         mapped._function = function if before is None else lambda block: function(before(block))
         if columns is not None:

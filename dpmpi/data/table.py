@@ -20,6 +20,11 @@ class Block(NamedTuple):
     sample_weight: np.ndarray | None
 
 
+def take(block: Block, rows: np.ndarray | slice) -> Block:
+    """Some of a block's rows."""
+    return Block(*(None if part is None else part[rows] for part in block))
+
+
 class Frame(NamedTuple):
     """A run of rows that also has columns of text, by name: each row's number among the column's different texts.
 
