@@ -29,7 +29,7 @@ def fit_pipeline(engine: Engine, dataset: Dataset, steps: Sequence[Step]) -> Pip
     Raises (on every rank): DataError naming the row that a step cannot take; ValueError for a column that is not there
         or is of the wrong kind.
     """
-    first = _columns(dataset, dataset.empty())
+    first = columns_of(dataset, dataset.empty())
     fitted: list[Step] = []
     for step in steps:
         done = Pipeline(tuple(fitted))
@@ -64,21 +64,22 @@ def apply_pipeline(dataset: Dataset, pipeline: Pipeline) -> Dataset:
     def transform(block: Any) -> Block:
         return Block(finish(block), block.y, block.sample_weight)
 
-    names = pipeline.apply(_columns(dataset, dataset.empty())).names
+    names = pipeline.apply(columns_of(dataset, dataset.empty())).names
     return dataset.map(transform, columns=names)
 
 
 def _applied(dataset: Dataset, function: Callable[[Columns], Any]) -> Callable[[Any], Any]:
     def apply(block: Any) -> Any:
         try:
-            return function(_columns(dataset, block))
+            return function(columns_of(dataset, block))
         except RowError as error:
             raise BadRow.at(error.row, error.reason) from None
 
     return apply
 
 
-def _columns(dataset: Dataset, block: Block | Frame) -> Columns:
+def columns_of(dataset: Dataset, block: Block | Frame) -> Columns:
+    """A block of a Dataset as transformers see it; columns without names are called by their numbers."""
     names = dataset.columns or tuple(map(str, range(block.X.shape[1])))
     text = block.text if isinstance(block, Frame) else {}
     return Columns(names, block.X, {name: Text(*cells) for name, cells in text.items()})

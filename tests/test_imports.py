@@ -20,11 +20,23 @@ ALLOWED = {
     "data": {"partition", "kernels"},
     "engine": {"collectives", "data", "partition"},
     "prepare": {"data", "engine", "preprocess"},
+    "summaries": {"data", "engine", "prepare", "preprocess"},
     "training_rows": {"engine", "data"},
     "fit": {"training_rows", "engine", "models", "preprocess", "solvers", "data", "kernels"},
     "metrics": {"data", "engine", "fit", "models"},
     "model_file": {"data", "fit", "models", "preprocess"},
-    "cli": {"engine", "data", "fit", "metrics", "model_file", "models", "kernels", "prepare", "preprocess"},
+    "cli": {
+        "engine",
+        "data",
+        "fit",
+        "metrics",
+        "model_file",
+        "models",
+        "kernels",
+        "prepare",
+        "preprocess",
+        "summaries",
+    },
 }
 
 

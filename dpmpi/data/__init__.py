@@ -3,13 +3,22 @@
 Knows no MPI: what ranks agree on goes through `Ranks`.
 """
 
-from .dataset import Dataset, open, read
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .dataset import Dataset
 from .errors import BadRow, DataError
-from .memory import parse_size
 from .ranks import OneRank, Ranks
-from .source import FORMATS
 from .table import Block, Frame, Table
 from .write import atomic_write, check_writable
+
+if TYPE_CHECKING:
+    from .kinds import find_text_columns
+    from .memory import parse_size
+    from .opening import open, read
+    from .source import FORMATS
 
 __all__ = [
     "FORMATS",
@@ -23,7 +32,23 @@ __all__ = [
     "Table",
     "atomic_write",
     "check_writable",
+    "find_text_columns",
     "open",
     "parse_size",
     "read",
 ]
+
+# Imported when first used, so that `import dpmpi` stays cheap: every engine knows a Dataset, few open one.
+_MODULES = {
+    "FORMATS": "source",
+    "find_text_columns": "kinds",
+    "open": "opening",
+    "parse_size": "memory",
+    "read": "opening",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dpmpi import partition
 
 from .batches import Batches
-from .columns import Column, Wanted
 from .errors import BadRow, DataError, Fault, raise_fault
-from .memory import default_limit, parse_size
 from .prefetch import prefetch
-from .ranks import OneRank, Ranks
+from .ranks import Ranks
 from .reader import Piece, Reader
-from .source import NAMED_FORMATS, Source, agree_sources
-from .table import Block, Frame, Table, take
+from .table import Block, Frame, Table, join, take
 from .windows import Windows
+
+if TYPE_CHECKING:
+    from .source import Source
 
 # A block is large beside what it costs to ask for one, and small beside a rank's memory and its cache of files.
 _PIECE_BYTES = 2 << 20
@@ -31,114 +30,8 @@ _PIECES_ALIVE = 16
 _SPARSE_GROWTH = 3
 
 
-def open(
-    path: str | os.PathLike[str],
-    ranks: Ranks | None = None,
-    *,
-    target: Column | None = None,
-    target_required: bool = True,
-    columns: Sequence[Column] | None = None,
-    weight: Column | None = None,
-    n_columns: int | None = None,
-    format: str | None = None,
-    max_memory: str | int | None = None,
-    text: Sequence[str] = (),
-    missing: bool = False,
-) -> Dataset:
-    """Open files as one data set that the ranks share; collective over `ranks`. Nothing is kept in memory.
-
-    Every rank reads its own rows or bytes only. Arrays and Parquet are divided evenly by rows, text by bytes, so that
-    ranks may hold different numbers of rows, and none; rows keep the files' order across ranks. A gzip file can be
-    unpacked from its start only: every rank unpacks it up to the end of its own part. Text is looked through once, to
-    count rows, and parsed whenever blocks are asked for.
-
-    Parameters
-    ----------
-    path : a file (CSV, TSV, libsvm, these also gzipped; `.npy`, `.npz`, Parquet, HDF5), a folder, or a pattern such as
-        ``part-*.csv``: many files of one format with the same columns are one data set, in the order of their names.
-    ranks : who reads together (a Communicator); None reads everything in this process.
-    target, weight : the column that becomes y, sample_weight: a name, or a number from 0 where -1 is the last. In
-        `.npz` and HDF5 they may name another array. libsvm has its label as target and no weights.
-    target_required : False to take the target where it is there, and to leave y None where it is not.
-    columns : the columns of X, None for all that are neither target nor weight.
-    n_columns : how many columns X must have, for data that goes to a fitted model. Needed for libsvm, where columns
-        that are zero everywhere in a file cannot be seen. Formats without names then take X's columns by position.
-    format : one of FORMATS; None tells it from the suffix, then from the content.
-    text : named columns that are read as text, whatever is in them. Blocks are then Frames, for a preprocessing
-        pipeline to turn into numbers.
-    missing : True to take an empty cell or NaN in X as a missing value (NaN); infinity stays an error.
-    max_memory : bytes of data that a rank may hold, as a number or as ``"256MiB"``; None for half of what the rank may
-        use, limits of containers and batch jobs (cgroups) respected.
-
-    Raises DataError, the same on every rank, naming the file, and row and column where there are: a file is missing,
-    unreadable, empty, damaged or not the same on every rank; an unknown column; no rows. Errors inside rows are raised
-    when the blocks are read. ValueError for a `max_memory` that is none.
-    """
-    wanted = Wanted(target, columns, weight, target_required, n_columns, tuple(text), missing)
-    dataset = _open(path, ranks, wanted, format, max_memory)
-    dataset._find_width()
-    return dataset
-
-
-def read(
-    path: str | os.PathLike[str],
-    ranks: Ranks | None = None,
-    *,
-    target: Column | None = None,
-    target_required: bool = True,
-    columns: Sequence[Column] | None = None,
-    weight: Column | None = None,
-    n_columns: int | None = None,
-    format: str | None = None,
-) -> Table:
-    """Open files and load this rank's rows into memory: ``open(...).load()``; collective. See `open`."""
-    return _open(path, ranks, Wanted(target, columns, weight, target_required, n_columns), format, None).load()
-
-
-def _open(
-    path: str | os.PathLike[str],
-    ranks: Ranks | None,
-    wanted: Wanted,
-    format: str | None,
-    max_memory: str | int | None,
-) -> Dataset:
-    ranks = OneRank() if ranks is None else ranks
-    limit = default_limit(ranks) if max_memory is None else parse_size(max_memory)
-    sources = agree_sources(path, ranks, format)
-    if sources[0].format not in NAMED_FORMATS:
-        if wanted.text:
-            raise DataError(f"{sources[0].path}: a {sources[0].format} file has no text such as {wanted.text[0]!r}")
-        if wanted.n_columns is not None:
-            wanted = wanted._replace(columns=None)
-    reader = _open_reader(sources, ranks, wanted)
-    if wanted.n_columns is not None and reader.n_columns != wanted.n_columns:
-        raise DataError(f"{sources[0].path}: {reader.n_columns} columns for X, but {wanted.n_columns} are needed")
-    return Dataset(os.fspath(path), sources, reader, ranks, limit)
-
-
-def _open_reader(sources: Sequence[Source], ranks: Ranks, wanted: Wanted) -> Reader:
-    # Each reader is imported when it is needed: `import dpmpi` stays cheap.
-    format = sources[0].format
-    if format in ("csv", "tsv"):
-        from .delimited import DelimitedReader
-
-        return DelimitedReader(sources, ranks, wanted)
-    with ranks.together():
-        if format == "libsvm":
-            from .libsvm import LibsvmReader
-
-            return LibsvmReader(sources, wanted)
-        if format == "parquet":
-            from .parquet import ParquetReader
-
-            return ParquetReader(sources, wanted)
-        from .arrays import ArrayReader
-
-        return ArrayReader(sources, wanted)
-
-
 class Dataset:
-    """This rank's rows of a data set, read block by block; made by `open`.
+    """This rank's rows of a data set, read block by block; made by `dpmpi.data.open`.
 
     Attributes
     ----------
@@ -199,7 +92,7 @@ class Dataset:
         row_bytes = self._reader.row_bytes
         return _SPARSE_GROWTH * self._size if row_bytes is None else row_bytes * self.n_local
 
-    def _find_width(self) -> None:
+    def find_width(self) -> None:
         """Find the number of columns where only the rows tell it; collective."""
         if self._width is None:
             with self._ranks.together():
@@ -270,7 +163,7 @@ class Dataset:
     def _windowed(self, windows: Windows, epoch: int) -> Iterator[Block]:
         for runs, batches in windows.plan(epoch, self.start, self.start + self.n_local):
             parts = [block for low, high in runs for block in self._rows(low - self.start, high - self.start)]
-            whole = _join(iter(parts), self.empty(), sum(high - low for low, high in runs))
+            whole = join(iter(parts), self.empty(), sum(high - low for low, high in runs))
             for rows in batches:
                 yield take(whole, rows)
 
@@ -322,7 +215,7 @@ class Dataset:
         found: tuple[int, Fault] | None = None
         with self._ranks.together():
             try:
-                block = _join(self._read(), self.empty(), self.n_local)
+                block = join(self._read(), self.empty(), self.n_local)
             except _Located as error:
                 found = error.file, error.fault
         # Of all ranks' bad rows the first in the files is raised, whoever owns it.
@@ -363,29 +256,3 @@ def _in_front(ranks: Ranks, pieces: Sequence[Piece], n_files: int) -> tuple[list
             rows[file] += n_rows
             lines[file] += n_lines
     return rows, lines
-
-
-def _join(blocks: Iterator[Block], empty: Block, n_rows: int) -> Block:
-    """All rows as one block. Dense rows are put in place as they come, so that no second copy of them is held."""
-    if hasattr(empty.X, "indptr"):
-        return _join_sparse([empty, *blocks])
-    whole = Block(*(None if part is None else np.empty((n_rows, *part.shape[1:]), part.dtype) for part in empty))
-    row = 0
-    for block in blocks:
-        stop = row + block.X.shape[0]
-        for target, part in zip(whole, block, strict=True):
-            if target is not None:
-                target[row:stop] = part
-        row = stop
-    return whole
-
-
-def _join_sparse(blocks: Sequence[Block]) -> Block:
-    from .sparse import stack
-
-    join: Callable[..., np.ndarray] = np.concatenate
-    return Block(
-        stack([block.X for block in blocks]),
-        None if blocks[0].y is None else join([block.y for block in blocks]),
-        None if blocks[0].sample_weight is None else join([block.sample_weight for block in blocks]),
-    )

@@ -53,7 +53,7 @@ class DelimitedReader:
         headers = None
         with ranks.together():
             if ranks.rank == 0:
-                headers = [_read_header(source) for source in sources]
+                headers = [read_header(source) for source in sources]
                 for source, header in zip(sources, headers, strict=True):
                     if header.names != headers[0].names:
                         raise DataError(_other_header(sources[0].path, headers[0].names, source.path, header.names))
@@ -108,7 +108,8 @@ def _other_header(first: str, names: Sequence[str], path: str, others: Sequence[
     return f"{path}: the header {side} {missing[0]!r}, unlike that of {first}; give files with the same columns"
 
 
-def _read_header(source: Source) -> Header:
+def read_header(source: Source) -> Header:
+    """Read the header of one file; local. Raises DataError for one that cannot be a header."""
     path, delimiter = source.path, DELIMITERS[source.format]
     with source.open() as file:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, NoReturn
 
@@ -34,6 +33,8 @@ class BadRow(Exception):
 
 def suggest(name: str, known: Sequence[str]) -> str:
     """``; did you mean 'age'? It has the columns …``: the end of every message about an unknown name."""
+    import difflib
+
     lower = {other.lower(): other for other in known}
     close = difflib.get_close_matches(name.lower(), lower, n=1)
     listed = ", ".join(map(repr, known[:20])) + (f" and {len(known) - 20} more" if len(known) > 20 else "")

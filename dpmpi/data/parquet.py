@@ -28,7 +28,7 @@ class ParquetReader:
 
     def __init__(self, sources: Sequence[Source], wanted: Wanted) -> None:
         self.sources = sources
-        files = [_open(source) for source in sources]
+        files = [open_parquet(source) for source in sources]
         schema = files[0].schema_arrow
         for source, file in zip(sources, files, strict=True):
             if not file.schema_arrow.equals(schema):
@@ -80,7 +80,8 @@ class ParquetReader:
             yield self._block(table)
 
     def _batches(self, file: int, groups: range, n_rows: int) -> Iterator[pa.RecordBatch]:
-        return _open(self.sources[file]).iter_batches(n_rows, list(groups), self._names + self._text, use_threads=False)
+        columns = self._names + self._text
+        return open_parquet(self.sources[file]).iter_batches(n_rows, list(groups), columns, use_threads=False)
 
     def _block(self, table: list[pa.RecordBatch]) -> Block | Frame:
         d = self.n_columns
@@ -153,7 +154,8 @@ def _all(choice: Choice) -> list[int]:
     return [*choice.features, *(column for column in (choice.target, choice.weight) if column is not None)]
 
 
-def _open(source: Source) -> pq.ParquetFile:
+def open_parquet(source: Source) -> pq.ParquetFile:
+    """Open a file. Raises DataError when it is not Parquet, is damaged, or pyarrow is not installed."""
     try:
         import pyarrow.parquet as pq
     except ImportError:

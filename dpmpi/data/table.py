@@ -1,7 +1,8 @@
-"""A rank's rows, in memory."""
+"""A rank's rows in memory: as blocks, and joined."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -66,3 +67,28 @@ class Table:
     start: int
     n_rows: int
     source: str
+
+
+def join(blocks: Iterator[Block], empty: Block, n_rows: int) -> Block:
+    """All rows as one block. Dense rows are put in place as they come, so that no second copy of them is held."""
+    if hasattr(empty.X, "indptr"):
+        return _join_sparse([empty, *blocks])
+    whole = Block(*(None if part is None else np.empty((n_rows, *part.shape[1:]), part.dtype) for part in empty))
+    row = 0
+    for block in blocks:
+        stop = row + block.X.shape[0]
+        for target, part in zip(whole, block, strict=True):
+            if target is not None:
+                target[row:stop] = part
+        row = stop
+    return whole
+
+
+def _join_sparse(blocks: Sequence[Block]) -> Block:
+    from .sparse import stack
+
+    y, weight = (
+        None if getattr(blocks[0], name) is None else np.concatenate([getattr(block, name) for block in blocks])
+        for name in ("y", "sample_weight")
+    )
+    return Block(stack([block.X for block in blocks]), y, weight)

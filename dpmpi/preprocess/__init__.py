@@ -10,16 +10,19 @@ from .coordinates import Coordinates, column_squares, column_sums
 if TYPE_CHECKING:
     from .columns import Columns, RowError, Text
     from .encode import HashText, OneHot, Ordinal
+    from .groups import AGGREGATES, Groups
     from .numbers import Bin, Clip, Impute, Log, Scale
     from .pipeline import Pipeline, Step, text_columns
     from .summaries import Counts, Moments, Quantiles
 
 __all__ = [
+    "AGGREGATES",
     "Bin",
     "Clip",
     "Columns",
     "Coordinates",
     "Counts",
+    "Groups",
     "HashText",
     "Impute",
     "Log",
@@ -41,6 +44,7 @@ __all__ = [
 _MODULES = {
     "columns": ("Columns", "RowError", "Text"),
     "encode": ("HashText", "OneHot", "Ordinal"),
+    "groups": ("AGGREGATES", "Groups"),
     "numbers": ("Bin", "Clip", "Impute", "Log", "Scale"),
     "pipeline": ("Pipeline", "Step", "text_columns"),
     "summaries": ("Counts", "Moments", "Quantiles"),

@@ -136,29 +136,39 @@ def _compress(parts: list[tuple[int, np.ndarray]]) -> None:
 
 
 class Counts:
-    """How often each text occurs in each column; ``""`` counts missing ones."""
+    """How often each text occurs in each column; ``""`` counts missing ones.
 
-    def __init__(self, names: Sequence[str]) -> None:
+    A column with more than MAX_CATEGORIES different texts is a ValueError, or where `bounded`, its name comes into
+    `overflowed` and what it holds is no longer counted.
+    """
+
+    def __init__(self, names: Sequence[str], bounded: bool = False) -> None:
         self.columns: dict[str, dict[str, int]] = {name: {} for name in names}
+        self.bounded = bounded
+        self.overflowed: set[str] = set()
 
     def add(self, text: Mapping[str, Text]) -> None:
         """Take in a block of rows."""
         for name, counts in self.columns.items():
             codes, values = text[name]
             per_value = np.bincount(codes + 1, minlength=len(values) + 1).tolist()
-            _add(name, counts, zip(("", *values), per_value, strict=True))
+            self._add(name, counts, zip(("", *values), per_value, strict=True))
 
     def merge(self, other: Counts) -> None:
         """Take in what other rows gave."""
         for name, counts in self.columns.items():
-            _add(name, counts, other.columns[name].items())
+            self._add(name, counts, other.columns[name].items())
+        self.overflowed |= other.overflowed
 
-
-def _add(name: str, counts: dict[str, int], more: Iterable[tuple[str, int]]) -> None:
-    for value, count in more:
-        if count:
-            counts[value] = counts.get(value, 0) + count
-    if len(counts) > MAX_CATEGORIES:
-        raise ValueError(
-            f"column {name!r} has more than {MAX_CATEGORIES} different values: too many categories; hash it instead"
-        )
+    def _add(self, name: str, counts: dict[str, int], more: Iterable[tuple[str, int]]) -> None:
+        if name in self.overflowed:
+            return
+        for value, count in more:
+            if count:
+                counts[value] = counts.get(value, 0) + count
+        if len(counts) > MAX_CATEGORIES:
+            if not self.bounded:
+                raise ValueError(
+                    f"column {name!r} has more than {MAX_CATEGORIES} different texts: too many categories; hash it"
+                )
+            self.overflowed.add(name)
