@@ -1,9 +1,19 @@
 """dpmpi: data parallelism on MPI clusters with ordinary NumPy arrays and compiled kernels."""
 
-from .collectives import Communicator, MismatchError
+from .collectives import AllreducePlan, Communicator, MismatchError, pairs, user_operator
 from .engine import Engine
 from .fit import FitResult, fit
 
 __version__ = "0.1.0"
 
-__all__ = ["Communicator", "Engine", "FitResult", "MismatchError", "__version__", "fit"]
+__all__ = [
+    "AllreducePlan",
+    "Communicator",
+    "Engine",
+    "FitResult",
+    "MismatchError",
+    "__version__",
+    "fit",
+    "pairs",
+    "user_operator",
+]

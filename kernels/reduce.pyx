@@ -1,16 +1,16 @@
 """The reduction loops of a ring all-reduce: see reduce.h."""
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.string cimport strcmp
+from libc.stdint cimport uintptr_t
 
 
 cdef extern from "reduce.h":
     ctypedef void (*reduce_fn)(void *out, const void *x, Py_ssize_t n) nogil
     enum:
-        REDUCE_SUM, REDUCE_PROD, REDUCE_MIN, REDUCE_MAX
-        REDUCE_bool, REDUCE_int8, REDUCE_uint8, REDUCE_float32, REDUCE_float64, REDUCE_longdouble
-        REDUCE_complex64, REDUCE_complex128, REDUCE_clongdouble
+        REDUCE_SUM, REDUCE_PROD, REDUCE_MIN, REDUCE_MAX, REDUCE_LOGICAL_AND, REDUCE_LOGICAL_OR, REDUCE_LOGICAL_XOR
+        REDUCE_BITWISE_AND, REDUCE_BITWISE_OR, REDUCE_BITWISE_XOR, REDUCE_ARGMIN, REDUCE_ARGMAX
     int simd_level()
+    int reduce_dtype(const char *code, size_t itemsize)
     reduce_fn reduce_lookup(int op, int dtype, int level)
 
 cdef int LEVEL = simd_level()
@@ -69,7 +69,7 @@ cdef int reduce_into(int op, x, out) except -1:
 
 
 cdef int run(int op, Py_buffer *x, Py_buffer *out) except -1:
-    cdef int dtype = dtype_of(out)
+    cdef int dtype = reduce_dtype(out.format, out.itemsize)
     cdef Py_ssize_t n
     cdef char *a = <char *>out.buf
     cdef char *b = <char *>x.buf
@@ -77,7 +77,7 @@ cdef int run(int op, Py_buffer *x, Py_buffer *out) except -1:
     if dtype < 0:
         raise TypeError(f"out has items of format {out.format.decode()!r}: "
                         "bool, integer, float32, float64, longdouble or complex of the native byte order is accepted")
-    if dtype_of(x) != dtype:
+    if reduce_dtype(x.format, x.itemsize) != dtype:
         raise TypeError(f"x and out must have one dtype; their formats are {x.format.decode()!r} and "
                         f"{out.format.decode()!r}")
     if x.ndim != 1 or out.ndim != 1 or x.shape[0] != out.shape[0]:
@@ -92,25 +92,32 @@ cdef int run(int op, Py_buffer *x, Py_buffer *out) except -1:
     return 0
 
 
-cdef int dtype_of(Py_buffer *view) noexcept nogil:
-    """The dtype's number in reduce.h, or -1."""
-    cdef const char *code = view.format
-    cdef int log2 = 0 if view.itemsize == 1 else 1 if view.itemsize == 2 else 2 if view.itemsize == 4 else 3
-    if code[0] == c'Z':
-        return (REDUCE_complex64 if strcmp(code, "Zf") == 0 else REDUCE_complex128 if strcmp(code, "Zd") == 0 else
-                REDUCE_clongdouble if strcmp(code, "Zg") == 0 else -1)
-    if code[0] == 0 or code[1] != 0:
-        return -1
-    if code[0] == c'f':
-        return REDUCE_float32
-    if code[0] == c'd':
-        return REDUCE_float64
-    if code[0] == c'g':
-        return REDUCE_longdouble
-    if code[0] == c'?':
-        return REDUCE_bool
-    if code[0] in (c'b', c'h', c'i', c'l', c'q'):
-        return REDUCE_int8 + log2
-    if code[0] in (c'B', c'H', c'I', c'L', c'Q'):
-        return REDUCE_uint8 + log2
-    return -1
+cdef dict OPS = {
+    "sum": REDUCE_SUM, "prod": REDUCE_PROD, "min": REDUCE_MIN, "max": REDUCE_MAX,
+    "logical_and": REDUCE_LOGICAL_AND, "logical_or": REDUCE_LOGICAL_OR, "logical_xor": REDUCE_LOGICAL_XOR,
+    "bitwise_and": REDUCE_BITWISE_AND, "bitwise_or": REDUCE_BITWISE_OR, "bitwise_xor": REDUCE_BITWISE_XOR,
+    "argmin": REDUCE_ARGMIN, "argmax": REDUCE_ARGMAX,
+}
+
+
+def loop(str op, dtype):
+    """Return the address of the C loop ``void (*)(void *out, const void *x, ptrdiff_t n)`` of an operator.
+
+    op: sum, prod, min, max, logical_and/or/xor, bitwise_and/or/xor, argmin or argmax. dtype: a NumPy dtype of native
+    byte order; for argmin and argmax that of the value, in pairs ``{value, int64 index}`` aligned as in C.
+    0 where there is no such loop.
+    """
+    code = memoryview(dtype.type(0)).format.encode() if dtype.kind in "biufc" else b""
+    cdef int number = reduce_dtype(code, dtype.itemsize)
+    return 0 if number < 0 else <uintptr_t>reduce_lookup(OPS[op], number, LEVEL)
+
+
+def combine(uintptr_t address, x, out):
+    """Run the loop at `address` on two contiguous arrays of one length and dtype, without the GIL; nothing is checked."""
+    cdef const unsigned char[::1] source = x.view("u1")
+    cdef unsigned char[::1] target = out.view("u1")
+    cdef Py_ssize_t n = out.shape[0]
+    if n == 0:
+        return
+    with nogil:
+        (<reduce_fn>address)(&target[0], &source[0], n)

@@ -8,17 +8,31 @@
         _Pragma("omp simd") for (ptrdiff_t i = 0; i < n; i++) a[i] = expression;                                      \
     }
 
+#define LOGICAL(tag, type)                                                                                            \
+    LOOP(logical_and, tag, type, (type)((a[i] != 0) & (b[i] != 0)))                                                   \
+    LOOP(logical_or, tag, type, (type)((a[i] != 0) | (b[i] != 0)))                                                    \
+    LOOP(logical_xor, tag, type, (type)((a[i] != 0) ^ (b[i] != 0)))
+
+#define BITWISE(tag, type)                                                                                            \
+    LOOP(bitwise_and, tag, type, (type)(a[i] & b[i]))                                                                 \
+    LOOP(bitwise_or, tag, type, (type)(a[i] | b[i]))                                                                  \
+    LOOP(bitwise_xor, tag, type, (type)(a[i] ^ b[i]))
+
 #define BOOL(tag, type, unused)                                                                                       \
     LOOP(sum, tag, type, (a[i] | b[i]) != 0)                                                                          \
     LOOP(prod, tag, type, (a[i] != 0) & (b[i] != 0))                                                                  \
     LOOP(min, tag, type, (a[i] != 0) & (b[i] != 0))                                                                   \
-    LOOP(max, tag, type, (a[i] | b[i]) != 0)
+    LOOP(max, tag, type, (a[i] | b[i]) != 0)                                                                          \
+    LOGICAL(tag, type)                                                                                                \
+    BITWISE(tag, type)
 
 #define INTEGER(tag, type, wrapping)                                                                                  \
     LOOP(sum, tag, type, (type)((wrapping)a[i] + (wrapping)b[i]))                                                     \
     LOOP(prod, tag, type, (type)((wrapping)a[i] * (wrapping)b[i]))                                                    \
     LOOP(min, tag, type, a[i] < b[i] ? a[i] : b[i])                                                                   \
-    LOOP(max, tag, type, a[i] > b[i] ? a[i] : b[i])
+    LOOP(max, tag, type, a[i] > b[i] ? a[i] : b[i])                                                                   \
+    LOGICAL(tag, type)                                                                                                \
+    BITWISE(tag, type)
 
 /* A comparison with NaN is false, so a NaN in b is taken; one in a is kept. Of two zeros NumPy takes b, or, in long
  * double (keeps_equal), a. */
@@ -26,7 +40,8 @@
     LOOP(sum, tag, type, a[i] + b[i])                                                                                 \
     LOOP(prod, tag, type, a[i] * b[i])                                                                                \
     LOOP(min, tag, type, (a[i] < b[i]) | (a[i] != a[i]) | (keeps_equal & (a[i] == b[i])) ? a[i] : b[i])               \
-    LOOP(max, tag, type, (a[i] > b[i]) | (a[i] != a[i]) | (keeps_equal & (a[i] == b[i])) ? a[i] : b[i])
+    LOOP(max, tag, type, (a[i] > b[i]) | (a[i] != a[i]) | (keeps_equal & (a[i] == b[i])) ? a[i] : b[i])               \
+    LOGICAL(tag, type)
 
 /* NumPy rounds one product of each pair, and the other only with the sum, where the machine can. */
 #if HAS_FMA
@@ -49,6 +64,17 @@
         }                                                                                                             \
     }
 
+#define COMPLEX_LOGICAL(op, tag, type, operator)                                                                      \
+    static void PASTE(op, tag, LEVEL)(void *out, const void *x, ptrdiff_t n)                                          \
+    {                                                                                                                 \
+        type *a = out;                                                                                                \
+        const type *b = x;                                                                                            \
+        for (ptrdiff_t i = 0; i < 2 * n; i += 2) {                                                                    \
+            a[i] = ((a[i] != 0) | (a[i + 1] != 0)) operator((b[i] != 0) | (b[i + 1] != 0));                           \
+            a[i + 1] = 0;                                                                                             \
+        }                                                                                                             \
+    }
+
 #define COMPLEX(tag, type, fma)                                                                                       \
     static void PASTE(sum, tag, LEVEL)(void *out, const void *x, ptrdiff_t n)                                         \
     {                                                                                                                 \
@@ -68,7 +94,10 @@
         }                                                                                                             \
     }                                                                                                                 \
     COMPLEX_ORDER(min, tag, type, <)                                                                                  \
-    COMPLEX_ORDER(max, tag, type, >)
+    COMPLEX_ORDER(max, tag, type, >)                                                                                  \
+    COMPLEX_LOGICAL(logical_and, tag, type, &)                                                                        \
+    COMPLEX_LOGICAL(logical_or, tag, type, |)                                                                         \
+    COMPLEX_LOGICAL(logical_xor, tag, type, ^)
 
 #define ADD(tag, type, family, extra) family(tag, type, extra)
 FOR_EACH_DTYPE(ADD)
@@ -80,5 +109,8 @@ FOR_EACH_DTYPE(ADD)
 #undef FLOAT
 #undef PRODUCT
 #undef PLAIN_FMA
+#undef LOGICAL
+#undef BITWISE
 #undef COMPLEX_ORDER
+#undef COMPLEX_LOGICAL
 #undef COMPLEX

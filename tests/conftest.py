@@ -36,7 +36,7 @@ def mpiexec():
     return launcher.run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def comm():
     """Return an open Communicator on all ranks."""
     import dpmpi

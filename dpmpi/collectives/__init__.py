@@ -3,7 +3,9 @@
 from . import abort
 from .communicator import Communicator
 from .guard import MismatchError
+from .operators import pairs, user_operator
+from .plan import AllreducePlan
 
 abort.install()  # from the first import on: a rank may fail before it makes a Communicator
 
-__all__ = ["Communicator", "MismatchError"]
+__all__ = ["AllreducePlan", "Communicator", "MismatchError", "pairs", "user_operator"]

@@ -6,25 +6,20 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from .. import kernels
+from ..kernels import node
 from ..partition import block
-from . import abort, ring, rows
+from . import abort, choose, ring, rows
+from .group import ALGORITHMS, Call, Group
 from .guard import Guard
 from .mpi import MPI, check_launcher, library_name
+from .operators import Operator, operator
+from .plan import AllreducePlan, store, work_dtype
 
-Combine = Callable[[np.ndarray, np.ndarray], None]
-
-OPERATORS: dict[str, Combine] = {
-    "sum": kernels.sum_into,
-    "mean": kernels.sum_into,  # divided by the number of ranks when the sum is complete
-    "prod": kernels.prod_into,
-    "min": kernels.min_into,
-    "max": kernels.max_into,
-}
+Op = str | Operator | Callable[[np.ndarray, np.ndarray], None]
 
 
 class Communicator:
@@ -33,6 +28,8 @@ class Communicator:
     Args:
         comm: the mpi4py communicator whose ranks take part; None for MPI.COMM_WORLD. It is duplicated, so messages
             of your own on `comm` cannot meet those of dpmpi. Creating and closing are collective.
+        ranks_per_node: None to ask MPI which ranks share memory; a number to take every so many of them as a node of
+            their own (for NUMA domains, or to try out what runs between nodes).
 
     Every method that says *collective* must be called by all ranks, in the same order. Before data moves the ranks
     compare what they call: a mismatch raises MismatchError on every rank, and a bad argument on one rank raises an
@@ -43,18 +40,22 @@ class Communicator:
         RuntimeError: the job was started by another MPI's launcher, so that each process is alone.
     """
 
-    def __init__(self, comm: MPI.Intracomm | None = None) -> None:
+    def __init__(self, comm: MPI.Intracomm | None = None, *, ranks_per_node: int | None = None) -> None:
         if comm is None:
             check_launcher()
             comm = MPI.COMM_WORLD
         if not isinstance(comm, MPI.Intracomm):
             raise TypeError(f"comm must be an mpi4py intra-communicator or None, not {type(comm).__name__}")
-        self._open_guard: Guard | None = Guard(comm.Dup())
+        if ranks_per_node is not None and ranks_per_node < 1:
+            raise ValueError(f"ranks_per_node must be at least 1, not {ranks_per_node}")
+        self._open_group: Group | None = Group(comm.Dup(), ranks_per_node)
+        self._team: node.Team | None = None  # where it may be asked first
+        self._table: choose.Table | None = None
         self.rank: int = comm.rank
         self.size: int = comm.size
 
     def __repr__(self) -> str:
-        state = ", closed" if self._open_guard is None else ""
+        state = ", closed" if self._open_group is None else ""
         return f"Communicator(rank={self.rank}, size={self.size}{state})"
 
     def __enter__(self) -> Communicator:
@@ -73,31 +74,37 @@ class Communicator:
         self._release(free=True)
 
     @property
-    def _guard(self) -> Guard:
-        if self._open_guard is None:
+    def _group(self) -> Group:
+        if self._open_group is None:
             raise RuntimeError("this Communicator is closed")
-        return self._open_guard
+        return self._open_group
+
+    @property
+    def _guard(self) -> Guard:
+        return self._group.guard
 
     @property
     def _comm(self) -> MPI.Intracomm:
-        return self._guard.comm
+        return self._group.comm
 
     def _release(self, free: bool) -> None:
-        if self._open_guard is not None and free and not MPI.Is_finalized():
-            self._open_guard.comm.Free()
-        self._open_guard = None
+        if self._open_group is not None and free and not MPI.Is_finalized():
+            self._open_group.close()
+        self._open_group = self._team = None
 
     # Collectives on arrays
 
-    def allreduce(self, array: np.ndarray, op: str = "sum", out: np.ndarray | None = None) -> np.ndarray:
+    def allreduce(self, array: np.ndarray, op: Op = "sum", out: np.ndarray | None = None) -> np.ndarray:
         """Combine the ranks' arrays element by element and leave the result on every rank. Collective.
 
         Args:
             array: any shape and strides, any boolean, integer, real or complex dtype; dtype and number of elements
                 the same on every rank. float16 is combined in float32 and rounded once at the end.
-            op: "sum", "prod", "min", "max" or "mean" (the sum divided by the number of ranks; floating and complex
-                dtypes only). As in NumPy, sum and prod of booleans are logical or and and, min and max propagate
-                NaN, and integers wrap around.
+            op: "sum", "prod", "min", "max", "mean" (the sum divided by the number of ranks; floating and complex
+                dtypes only), "logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor"
+                (booleans and integers), "argmin", "argmax" (of `dpmpi.pairs`), or your own associative function
+                ``op(acc, x)``, which Numba compiles; see `dpmpi.user_operator`. As in NumPy, sum and prod of booleans
+                are logical or and and, min and max propagate NaN, and integers wrap around.
             out: where to put the result: shape and dtype of `array`; None for in place.
 
         Returns:
@@ -107,25 +114,130 @@ class Communicator:
             TypeError, ValueError: an argument is not as above.
             MismatchError: the ranks differ in op, dtype or number of elements; nothing was sent or written.
 
-        The ring algorithm; see `dpmpi.collectives.ring` for its steps and bytes.
+        The algorithm is the fastest here by measured times; see `explain`.
         """
-        comm = self._comm
-        call, error = "", None
+        if out is None and self._team is not None and self._team.allreduce(array, op) == node.DONE:
+            return array
+        return self._allreduce(array, op, out)
+
+    def _allreduce(self, array: np.ndarray, op: Op, out: np.ndarray | None) -> np.ndarray:
+        """All-reduce of what `node.Team` does not take as it is, or found that the ranks differ in."""
+        group = self._group
         try:
             target = self._target(array, op, out)
-            call = f"allreduce of {target.size} {target.dtype.name}, op={op}"
-        except (TypeError, ValueError) as caught:
-            error = caught
-        self._guard.agree(call, error)
+            call = Call(operator(op), target.dtype, target.size)
+            call.operator.loop(work_dtype(call.dtype))  # compiles the user's own, or refuses it
+        except (TypeError, ValueError) as error:
+            self._guard.fail(error)
+        if self._team is not None and self._team.last == node.MISMATCH:
+            self._team.last = node.DONE
+            self._guard.tell(str(call))
         work = _work(array, target)
         if self.size > 1:
-            bounds = ring.chunk_bounds(work.size, self.size)
-            self._reduce(comm, work, bounds, op)
-            ring.all_gather(comm, work, bounds)
-        _finish(work, target)
+            name = self._choose(call)
+            if not group.announces(name):
+                self._guard.agree(str(call))
+            algorithm = group.prepare(name, call, work)
+            algorithm.run()
+            algorithm.close()
+        store(work, target)
         return target
 
-    def reduce_scatter(self, array: np.ndarray, op: str = "sum", out: np.ndarray | None = None) -> np.ndarray:
+    def _choose(self, call: Call) -> str:
+        """Return the algorithm for a call; at the first one, measure (all ranks come here together)."""
+        group = self._group
+        if self._table is None:
+            self._guard.agree(str(call))
+            self._use(choose.load(group) or choose.measure(group))
+        assert self._table is not None
+        n_bytes = call.n * work_dtype(call.dtype).itemsize
+        return self._table.choose(n_bytes, group.candidates(call.operator, work_dtype(call.dtype)))
+
+    def _use(self, table: choose.Table) -> None:
+        """Choose by `table` from now on, and let the team of a node take at once what the table would give it."""
+        group = self._group
+        self._table = table
+        if len(group.topology.sizes) > 1 or group.team is None:
+            return
+        slower = [n for n, _ in table.samples.get("node", []) if table.choose(n, ("node", "native")) != "node"]
+        group.team.high = min(slower, default=1 << 62)
+        self._team = group.team
+
+    def plan_allreduce(
+        self,
+        shape: int | tuple[int, ...],
+        dtype: Any,
+        op: Op = "sum",
+        *,
+        algorithm: str = "auto",
+        buffer: np.ndarray | None = None,
+    ) -> AllreducePlan:
+        """Set up an all-reduce to be run many times; see `AllreducePlan`. Collective.
+
+        Args:
+            shape, dtype: of the array.
+            op: as for `allreduce`.
+            algorithm: "auto", or one of "node" (shared memory; all ranks on one node), "hierarchical" (several nodes),
+                "ring", "recursive_doubling" and "native".
+            buffer: your own array of that shape and dtype, combined in place; None for one that the plan makes, in
+                node-shared memory where the algorithm can use it.
+
+        Raises (on every rank): TypeError or ValueError for bad arguments, or an algorithm that cannot run here, with
+            the reason; MismatchError when the ranks' plans differ.
+        """
+        group = self._group
+        try:
+            call = self._planned(shape, dtype, op, algorithm, buffer)
+        except (TypeError, ValueError) as error:
+            self._guard.fail(error)
+        whose = "its own" if buffer is None else "the user's"
+        self._guard.agree(f"plan of {call} by {algorithm} on {whose} buffer")
+        name = algorithm
+        if algorithm == "auto":
+            name = self._choose(call) if self.size > 1 else "recursive_doubling"
+        dimensions = (shape,) if isinstance(shape, int) else tuple(shape)
+        return AllreducePlan(group, call, name, dimensions, buffer)
+
+    def _planned(self, shape: Any, dtype: Any, op: Op, algorithm: str, buffer: Any) -> Call:
+        dtype = np.dtype(dtype)
+        chosen = operator(op)
+        chosen.check(dtype)
+        chosen.loop(work_dtype(dtype))
+        if algorithm != "auto":
+            possible = self._group.candidates(chosen, work_dtype(dtype))
+            if algorithm not in ALGORITHMS:
+                raise ValueError(f"unknown algorithm {algorithm!r}; choose auto or one of {', '.join(ALGORITHMS)}")
+            if algorithm not in possible:
+                reason = self._group.no_memory or "see Communicator.plan_allreduce for what each needs"
+                raise ValueError(f"{algorithm} cannot run here, only {', '.join(possible)}: {reason}")
+        dimensions = (shape,) if isinstance(shape, int) else tuple(shape)
+        if buffer is not None:
+            _checked(buffer)
+            _checked_out(buffer, np.empty(0, dtype), dimensions)
+        return Call(chosen, dtype, math.prod(dimensions))
+
+    def explain(self, nbytes: int, op: Op = "sum", dtype: Any = np.float32) -> str:
+        """Say which algorithm combines `nbytes` bytes, with the expected time of each candidate. Collective."""
+        if self.size == 1:
+            return f"all-reduce of {nbytes} bytes: nothing to do on one rank"
+        dtype = np.dtype(dtype)
+        call = Call(operator(op), dtype, nbytes // dtype.itemsize)
+        self._choose(call)
+        assert self._table is not None
+        return choose.explain(self._table, nbytes, self._group.candidates(call.operator, work_dtype(dtype)))
+
+    def tune(self) -> str:
+        """Measure every algorithm thoroughly, save the times for later jobs of this kind; return where. Collective."""
+        group = self._group
+        self._guard.agree("tune")
+        candidates = group.candidates(operator("sum"), np.dtype(np.float32))
+        self._use(choose.measure(group, choose.TUNE_SIZES, choose.TUNE_SECONDS, candidates))
+        assert self._table is not None
+        with self._guard.together("saving the tuning table"):
+            path = str(choose.save(group, self._table)) if self.rank == 0 else ""
+        return str(group.comm.bcast(path))
+
+    def reduce_scatter(self, array: np.ndarray, op: Op = "sum", out: np.ndarray | None = None) -> np.ndarray:
         """Combine the ranks' arrays and leave each rank its block of the result's rows. Collective.
 
         The first half of `allreduce`. `array` (n, ...) is not changed; rank r gets rows
@@ -133,7 +245,6 @@ class Communicator:
         Arguments and errors are those of `allreduce`; also ValueError for an array without rows.
         """
         comm = self._comm
-        call, error = "", None
         try:
             array = _checked(array, op)
             if array.ndim == 0:
@@ -142,15 +253,20 @@ class Communicator:
             shape = (stop - start, *array.shape[1:])
             target = np.empty(shape, array.dtype.newbyteorder("=")) if out is None else _checked_out(out, array, shape)
             call = f"reduce_scatter of {array.shape} {array.dtype.name}, op={op}"
-        except (TypeError, ValueError) as caught:
-            error = caught
-        self._guard.agree(call, error)
-        work = np.array(array, _work_dtype(array.dtype), order="C").reshape(-1)
+        except (TypeError, ValueError) as error:
+            self._guard.fail(error)
+        self._guard.agree(call)
+        work = np.array(array, work_dtype(array.dtype), order="C").reshape(-1)
         row = math.prod(array.shape[1:])
         bounds = [bound * row for bound in ring.chunk_bounds(array.shape[0], self.size)]
         if self.size > 1:
-            self._reduce(comm, work, bounds, op)
-        _finish(work[bounds[self.rank] : bounds[self.rank + 1]], target)
+            half = ring.Ring(comm, work, bounds, operator(op).loop(work.dtype))
+            half.run()
+            half.close()
+        own = work[bounds[self.rank] : bounds[self.rank + 1]]
+        if operator(op).is_mean:
+            np.divide(own, self.size, out=own)
+        store(own, target)
         return target
 
     def allgather(self, array: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
@@ -161,15 +277,14 @@ class Communicator:
         Errors are those of `allreduce`.
         """
         comm = self._comm
-        call, error = "", None
         try:
             array = _checked(array)
             if array.ndim == 0:
                 raise ValueError("allgather: a 0-dimensional array has no rows to join; use array.reshape(1)")
             call = f"allgather of rows of shape {array.shape[1:]} {array.dtype.name}"
-        except (TypeError, ValueError) as caught:
-            error = caught
-        self._guard.agree(call, error)
+        except (TypeError, ValueError) as error:
+            self._guard.fail(error)
+        self._guard.agree(call)
         counts = np.empty(self.size, np.int64)
         comm.Allgather(np.array([array.shape[0]], np.int64), counts)
         shape = (int(counts.sum()), *array.shape[1:])
@@ -182,8 +297,10 @@ class Communicator:
         bounds = [0, *(int(bound) * row for bound in np.cumsum(counts))]
         work[bounds[self.rank] : bounds[self.rank + 1]] = array.reshape(-1)
         if self.size > 1:
-            ring.all_gather(comm, work, bounds)
-        _finish(work, target)
+            half = ring.Ring(comm, work, bounds, None)
+            half.run()
+            half.close()
+        store(work, target)
         return target
 
     def scatter(self, *arrays: Any, root: int = 0) -> tuple[Any, ...]:
@@ -201,10 +318,9 @@ class Communicator:
         Raises (on every rank): TypeError or ValueError for arrays or a root that are not as above.
         """
         comm = self._comm
-        error = None
         if not (isinstance(root, int) and 0 <= root < self.size):
-            error = ValueError(f"scatter: root must be a rank, 0 to {self.size - 1}, not {root!r}")
-        self._guard.agree(f"scatter from root {root}", error)
+            self._guard.fail(ValueError(f"scatter: root must be a rank, 0 to {self.size - 1}, not {root!r}"))
+        self._guard.agree(f"scatter from root {root}")
         held: list[Any] = []
         layouts: list[rows.Layout] = []
         with self._guard.together("scatter"):
@@ -245,9 +361,9 @@ class Communicator:
         """Raise MismatchError on every rank unless all pass the same text. Collective."""
         self._guard.agree(what)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> NoReturn:
         """Take this rank's part in the others' next collective by raising `error` on every rank."""
-        self._guard.agree("", error)
+        self._guard.fail(error)
 
     def barrier(self) -> None:
         """Wait until every rank has come here. Collective."""
@@ -268,7 +384,7 @@ class Communicator:
             "mpi_threads": levels[threads.index(MPI.Query_thread())],
         }
 
-    def _target(self, array: np.ndarray, op: str, out: np.ndarray | None) -> np.ndarray:
+    def _target(self, array: np.ndarray, op: Op, out: np.ndarray | None) -> np.ndarray:
         array = _checked(array, op)
         if out is not None:
             return _checked_out(out, array, array.shape)
@@ -276,24 +392,16 @@ class Communicator:
             raise ValueError("allreduce: the array is read-only; pass out= for the result")
         return array
 
-    def _reduce(self, comm: MPI.Intracomm, work: np.ndarray, bounds: list[int], op: str) -> None:
-        ring.reduce_scatter(comm, work, bounds, OPERATORS[op])
-        if op == "mean":
-            own = work[bounds[self.rank] : bounds[self.rank + 1]]
-            np.divide(own, self.size, out=own)
 
-
-def _checked(array: object, op: str = "sum") -> np.ndarray:
+def _checked(array: object, op: Op | None = None) -> np.ndarray:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"only NumPy arrays can be combined, not {type(array).__name__}; wrap it with numpy.asarray")
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError("a masked array would lose its mask; fill it first with array.filled(value)")
-    if array.dtype.kind not in "biufc":
+    if array.dtype.hasobject or array.dtype.kind not in "biufcV":
         raise TypeError(f"only boolean, integer, real and complex arrays can be combined, not dtype {array.dtype}")
-    if op not in OPERATORS:
-        raise ValueError(f"unknown op {op!r}; choose one of {', '.join(OPERATORS)}")
-    if op == "mean" and array.dtype.kind in "biu":
-        raise TypeError(f"the mean of {array.dtype} does not fit that dtype; convert with array.astype(float) first")
+    if op is not None:
+        operator(op).check(array.dtype)
     return array
 
 
@@ -307,23 +415,11 @@ def _checked_out(out: object, array: np.ndarray, shape: tuple[int, ...]) -> np.n
     return out
 
 
-def _work_dtype(dtype: np.dtype) -> np.dtype:
-    """The dtype in which values travel and are combined: native byte order, float16 as float32."""
-    return np.dtype(np.float32) if dtype == np.float16 else dtype.newbyteorder("=")
-
-
 def _work(array: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Return a flat contiguous array with the values of `array`: the memory of `target` itself where that will do."""
-    dtype = _work_dtype(target.dtype)
+    dtype = work_dtype(target.dtype)
     if target.flags.c_contiguous and dtype == target.dtype and dtype.isnative:
         if target is not array:
             np.copyto(target, array)
         return np.asarray(target).reshape(-1)
     return np.array(array, dtype, order="C").reshape(-1)
-
-
-def _finish(work: np.ndarray, target: np.ndarray) -> None:
-    """Put the combined values where they belong, unless they are there already."""
-    if not np.may_share_memory(work, target):
-        with np.errstate(over="ignore"):  # a float16 result may be infinite
-            np.copyto(target, work.reshape(target.shape), casting="same_kind")

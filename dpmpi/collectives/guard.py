@@ -1,6 +1,6 @@
 """What every rank must agree on before data moves.
 
-Each call is described by a short text. The ranks compare digests of their texts with one tiny all-reduce; only when
+Each call is described by a short text. The ranks compare digests of their texts in one tiny exchange; only when
 they differ are the texts themselves gathered, so that the error can say who called what. A rank that cannot take
 part (a bad argument, a kernel that raised) tells it in the same exchange, and every rank raises.
 """
@@ -10,16 +10,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-
-import numpy as np
+from typing import NoReturn
 
 from .abort import REPORTER
 from .mpi import MPI
 
 FAILED = 0  # the digest of a rank that has an error to report
-_ALL_ONES = (1 << 64) - 1
 
 
 class MismatchError(RuntimeError):
@@ -27,46 +25,44 @@ class MismatchError(RuntimeError):
 
 
 class Guard:
-    """Compares the calls of all ranks of `comm`; see `agree`."""
+    """Compares the calls of all ranks of `comm`; see `agree` and `fail`.
 
-    def __init__(self, comm: MPI.Intracomm) -> None:
-        self.comm = comm
-        self._pair = np.empty(2, np.uint64)
+    `announce(digest)` is how: it returns, on every rank alike, whether all ranks announced the same.
+    """
 
-    def agree(self, call: str, error: Exception | None = None) -> None:
-        """Return when every rank made the same `call` and none passes an `error`; otherwise raise on every rank.
+    def __init__(self, comm: MPI.Intracomm, announce: Callable[[int], bool]) -> None:
+        self._comm, self._announce = comm, announce
 
-        A rank's own `error` is raised there as it is; the other ranks raise an error of the same type whose message
-        names that rank. Calls that differ raise MismatchError, which names the ranks and their calls.
+    def agree(self, call: str) -> None:
+        """Return when every rank makes the same `call`; otherwise raise on every rank.
+
+        Calls that differ raise MismatchError, which names the ranks and their calls; where a rank called `fail`, its
+        error is raised.
         """
-        if error is None:
-            digest = _digest(call)
-            if self.comm.size == 1:
-                return
-            # min(d) == max(d) exactly when all are equal, and max(d) is ~min(~d): one all-reduce tells both.
-            self._pair[0] = digest
-            self._pair[1] = _ALL_ONES - digest
-            self.comm.Allreduce(MPI.IN_PLACE, self._pair, MPI.MIN)
-            if int(self._pair[0]) == _ALL_ONES - int(self._pair[1]):
-                return
-        elif self.comm.size > 1:
-            self._pair[0] = FAILED
-            self._pair[1] = _ALL_ONES - FAILED
-            self.comm.Allreduce(MPI.IN_PLACE, self._pair, MPI.MIN)
-        self._raise(call, error)
+        if self._comm.size > 1 and not self._announce(digest(call)):
+            self.tell(call)
+
+    def fail(self, error: Exception) -> NoReturn:
+        """Take part in the others' `agree` by raising `error` on every rank.
+
+        Here it is raised as it is; the other ranks raise an error of the same type whose message names this rank.
+        """
+        if self._comm.size > 1:
+            self._announce(FAILED)
+        self.tell("", error)
 
     @contextmanager
     def together(self, task: str) -> Iterator[None]:
         """Run the body on every rank; an exception on any of them is raised on all. No communication inside."""
-        error = None
         try:
             yield
-        except Exception as caught:
-            error = caught
-        self.agree(task, error)
+        except Exception as error:
+            self.fail(error)
+        self.agree(task)
 
-    def _raise(self, call: str, error: Exception | None) -> None:
-        calls = self.comm.allgather((call, None if error is None else _portable(error)))
+    def tell(self, call: str, error: Exception | None = None) -> NoReturn:
+        """Raise on every rank, when all know that their calls differ or that one failed."""
+        calls = self._comm.allgather((call, None if error is None else _portable(error)))
         failures = {rank: failure for rank, (_, failure) in enumerate(calls) if failure is not None}
         reporter = min(failures, default=0)
         if error is None:
@@ -96,7 +92,8 @@ def ranges(ranks: Iterable[int]) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def _digest(call: str) -> int:
+def digest(call: str) -> int:
+    """Return 64 bits that differ for different calls."""
     return int.from_bytes(hashlib.blake2b(call.encode(), digest_size=8).digest(), "little") | 1  # never FAILED
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+# Open MPI prints an error for each window when it tries a component that cannot run on one node.
+os.environ.setdefault("OMPI_MCA_osc", "^ucx")
+
 try:
     from mpi4py import MPI
 except (ImportError, RuntimeError) as error:

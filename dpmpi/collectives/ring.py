@@ -12,7 +12,8 @@ The buffer is cut into one chunk a rank. Three ranks, chunks a b c, "+" for what
 With P ranks and N bytes: 2 (P - 1) steps; each rank sends 2 N (P - 1) / P bytes, the lower bound of any all-reduce.
 A chunk travels in segments: while one is reduced the next is on its way, and a segment is passed on as soon as it is
 reduced. A segment also stays below every MPI's message-size limit, so chunks may exceed 2**31 elements. Every chunk
-is reduced in one fixed order and then copied, so all ranks end with the same bits.
+is reduced in one fixed order and then copied, so all ranks end with the same bits. The order starts at another rank
+for each chunk: the operator must be commutative.
 
 Source: P. Patarasuk, X. Yuan, "Bandwidth optimal all-reduce algorithms for clusters of workstations", Journal of
 Parallel and Distributed Computing 69 (2009) 117-124.
@@ -24,15 +25,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from ..kernels import reduce
 from ..partition import block
 from .mpi import MPI
 
 SEGMENT_BYTES = 1 << 20  # large enough to hide a message's latency, small enough to be reduced from the L2 cache
 RECEIVES_POSTED = 2  # one segment is reduced while the next arrives
-_TAG = 7
 
 Bounds = Sequence[int]
-Combine = Callable[[np.ndarray, np.ndarray], None]
 
 
 def chunk_bounds(n: int, size: int) -> list[int]:
@@ -56,70 +56,123 @@ def schedule(bounds: Bounds, rank: int, first: int, length: int) -> list[list[tu
     return [list(segments(bounds[chunk], bounds[chunk + 1], length)) for chunk in chunks]
 
 
-def reduce_scatter(comm: MPI.Intracomm, buffer: np.ndarray, bounds: Bounds, combine: Combine) -> None:
-    """Reduce the ranks' 1-D contiguous buffers; chunk `rank` of this rank's buffer ends reduced, the rest undefined.
+class Ring:
+    """One of the ring's two halves on one buffer, with persistent requests: made once, run many times.
 
-    `combine(x, out)` puts x into out element by element.
+    Args:
+        comm: the ranks.
+        buffer: 1-D contiguous array, the same dtype and length on every rank.
+        bounds: the chunks, the same on every rank; see `chunk_bounds`.
+        loop: address of the operator's loop for reduce-scatter, after which chunk `rank` is reduced and the rest of
+            the buffer undefined; None for all-gather, which copies chunk `rank` of every rank to all.
+        tag: of the messages; two rings at work at the same time on one communicator need two.
     """
-    length = _segment_length(buffer)
-    steps = schedule(bounds, comm.rank, comm.rank - 1, length)
-    longest = max((high - low for step in steps[1:] for low, high in step), default=0)
-    scratch = np.empty((RECEIVES_POSTED, longest), buffer.dtype)
 
-    def destination(index: int, low: int, high: int) -> np.ndarray:
-        return scratch[index % RECEIVES_POSTED, : high - low]
+    def __init__(self, comm: MPI.Comm, buffer: np.ndarray, bounds: Bounds, loop: int | None, tag: int = 0) -> None:
+        left, right = (comm.rank - 1) % comm.size, (comm.rank + 1) % comm.size
+        length = max(1, SEGMENT_BYTES // buffer.itemsize)
+        steps = schedule(bounds, comm.rank, comm.rank if loop is None else comm.rank - 1, length)
+        if comm.size == 1:
+            steps = [[]]  # nobody to send to
+        incoming = [segment for step in steps[1:] for segment in step]
+        targets = [buffer[low:high] for low, high in incoming]
+        self._loop, self._targets, self._arriving = loop, targets, targets
+        self._posted = len(incoming)  # in place and never overlapping, so all receives may be posted at once
+        if loop is not None:
+            longest = max((high - low for low, high in incoming), default=0)
+            scratch = np.empty((RECEIVES_POSTED, longest), buffer.dtype)
+            self._arriving = [scratch[i % RECEIVES_POSTED, : len(target)] for i, target in enumerate(targets)]
+            self._posted = min(RECEIVES_POSTED, len(incoming))
+        self._receives = [comm.Recv_init(_bytes(array), left, tag) for array in self._arriving]
+        self._sends = [comm.Send_init(_bytes(buffer[low:high]), right, tag) for low, high in steps[0]]
+        self._at_once = len(self._sends)
+        # What comes in is passed on, but for the last step's.
+        self._sends += [
+            comm.Send_init(_bytes(target), right, tag) for target in targets[: len(targets) - len(steps[-1])]
+        ]
+        self._next = len(incoming)
 
-    def arrived(index: int, low: int, high: int) -> None:
-        combine(destination(index, low, high), buffer[low:high])
+    def start(self) -> None:
+        """Send the own chunk's segments and be ready for the left neighbour's."""
+        self._next = 0
+        if self._posted:
+            MPI.Prequest.Startall(self._receives[: self._posted])
+        if self._at_once:
+            MPI.Prequest.Startall(self._sends[: self._at_once])
 
-    _pass_on(comm, buffer, steps, destination, arrived, RECEIVES_POSTED)
+    def advance(self, wait: bool) -> bool:
+        """Take what has come in, reduce it, pass it on; with `wait` until all is done. Return whether all is done."""
+        while self._next < len(self._targets):
+            i = self._next
+            if wait:
+                self._receives[i].Wait()
+            elif not self._receives[i].Test():
+                return False
+            if self._loop is not None:
+                reduce.combine(self._loop, self._arriving[i], self._targets[i])
+            if i + self._posted < len(self._targets):
+                self._receives[i + self._posted].Start()
+            if self._at_once + i < len(self._sends):
+                self._sends[self._at_once + i].Start()
+            self._next += 1
+        if wait:
+            MPI.Request.Waitall(self._sends)
+            return True
+        return bool(MPI.Request.Testall(self._sends))
+
+    def run(self) -> None:
+        """Run from start to end."""
+        self.start()
+        self.advance(wait=True)
+
+    def close(self) -> None:
+        """Free the requests."""
+        for request in self._receives + self._sends:
+            request.Free()
 
 
-def all_gather(comm: MPI.Intracomm, buffer: np.ndarray, bounds: Bounds) -> None:
-    """Copy chunk `rank` of every rank's 1-D contiguous buffer into all the others' buffers."""
-    steps = schedule(bounds, comm.rank, comm.rank, _segment_length(buffer))
+class RingAllreduce:
+    """Reduce-scatter, then all-gather, of one buffer; `finish` is applied to the reduced chunk in between."""
 
-    def destination(_: int, low: int, high: int) -> np.ndarray:
-        return buffer[low:high]
+    def __init__(
+        self,
+        comm: MPI.Comm,
+        buffer: np.ndarray,
+        loop: int,
+        finish: Callable[[np.ndarray], None] | None = None,
+        tag: int = 0,
+    ) -> None:
+        bounds = chunk_bounds(len(buffer), comm.size)
+        self._halves = [Ring(comm, buffer, bounds, loop, tag), Ring(comm, buffer, bounds, None, tag)]
+        self._own, self._finish = buffer[bounds[comm.rank] : bounds[comm.rank + 1]], finish
+        self._half = 2
 
-    # Segments arrive in place and never overlap, so all receives may be posted at once.
-    _pass_on(comm, buffer, steps, destination, None, sum(map(len, steps)))
+    def start(self) -> None:
+        """Begin; `advance` does the rest."""
+        self._half = 0
+        self._halves[0].start()
 
+    def advance(self, wait: bool) -> bool:
+        """Go on as far as messages allow; with `wait` to the end. Return whether all is done."""
+        while self._half < 2:
+            if not self._halves[self._half].advance(wait):
+                return False
+            if self._half == 0:
+                if self._finish is not None:
+                    self._finish(self._own)
+                self._halves[1].start()
+            self._half += 1
+        return True
 
-def _segment_length(buffer: np.ndarray) -> int:
-    return max(1, SEGMENT_BYTES // buffer.itemsize)
+    def run(self) -> None:
+        """Run from start to end."""
+        self.start()
+        self.advance(wait=True)
 
-
-def _pass_on(
-    comm: MPI.Intracomm,
-    buffer: np.ndarray,
-    steps: list[list[tuple[int, int]]],
-    destination: Callable[[int, int, int], np.ndarray],
-    arrived: Callable[[int, int, int], None] | None,
-    posted: int,
-) -> None:
-    """Send the first step's segments to the right, and each later step's as soon as it came from the left."""
-    left, right = (comm.rank - 1) % comm.size, (comm.rank + 1) % comm.size
-    incoming = [segment for step in steps[1:] for segment in step]
-    forwarded = len(incoming) - len(steps[-1])  # the last step's segments stay here
-    receives: list[MPI.Request] = []
-
-    def receive(index: int) -> None:
-        low, high = incoming[index]
-        receives.append(comm.Irecv(_bytes(destination(index, low, high)), left, _TAG))
-
-    for index in range(min(posted, len(incoming))):
-        receive(index)
-    sends = [comm.Isend(_bytes(buffer[low:high]), right, _TAG) for low, high in steps[0]]
-    for index, (low, high) in enumerate(incoming):
-        receives[index].Wait()
-        if arrived is not None:
-            arrived(index, low, high)
-        if index + posted < len(incoming):
-            receive(index + posted)
-        if index < forwarded:
-            sends.append(comm.Isend(_bytes(buffer[low:high]), right, _TAG))
-    MPI.Request.Waitall(sends)
+    def close(self) -> None:
+        """Free the requests."""
+        for half in self._halves:
+            half.close()
 
 
 def _bytes(segment: np.ndarray) -> np.ndarray:

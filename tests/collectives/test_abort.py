@@ -100,7 +100,7 @@ def test_a_kernel_that_raises_on_one_rank_raises_on_all(mpiexec, tmp_path):
         "    if x[0] == 1: raise ValueError('bad row')\n"
         "with dpmpi.Engine() as engine:\n"
         "    try: engine.reduce(kernel, np.array([engine.rank]), out=np.zeros(1))\n"
-        "    except ValueError as error: print(engine.rank, error)\n"
+        "    except ValueError as error: sys.stdout.write(f'{engine.rank} {error}\\n')\n"
         "    engine.comm.barrier()\n",
     )
     assert done.returncode == 0

@@ -1,0 +1,177 @@
+"""Which algorithm at which size: from times measured here, by `dpmpi tune` or in a few milliseconds at first use.
+
+A table holds the seconds of each algorithm at a few sizes, float32 sums. Between them time is taken to grow linearly,
+above the largest in proportion. The fitted cost ``latency + bytes / bandwidth`` is shown beside it by `explain`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .group import Call, Group
+from .mpi import MPI, library_name
+from .operators import OPERATORS
+
+SIZES = (8, 1 << 10, 16 << 10, 256 << 10, 2 << 20)
+TUNE_SIZES = tuple(1 << k for k in range(3, 27))
+BUDGET_SECONDS = 0.03  # for one algorithm at first use; `dpmpi tune` takes TUNE_SECONDS
+TUNE_SECONDS = 3.0
+
+NATIVE_MARGIN = 1.1
+
+Samples = list[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Measured seconds of each algorithm.
+
+    Attributes:
+        samples: for each algorithm (bytes, seconds), sizes ascending.
+        origin: "measured at first use", or the file it was read from.
+    """
+
+    samples: dict[str, Samples]
+    origin: str
+
+    def seconds(self, algorithm: str, n_bytes: int) -> float:
+        """Return the time to expect from the measured ones; infinity for an algorithm that was not measured."""
+        samples = self.samples.get(algorithm)
+        if not samples:
+            return float("inf")
+        sizes, times = zip(*samples, strict=True)
+        if n_bytes > sizes[-1]:
+            return float(times[-1] * n_bytes / sizes[-1])
+        return float(np.interp(n_bytes, sizes, times))
+
+    def cost(self, algorithm: str) -> tuple[float, float]:
+        """Return the fitted latency (s) and time per byte (s), the relative errors' squares at their least."""
+        sizes, times = (np.array(column, float) for column in zip(*self.samples[algorithm], strict=True))
+        design = np.stack([1 / times, sizes / times], axis=1)
+        (latency, per_byte), *_ = np.linalg.lstsq(design, np.ones(len(times)), rcond=None)
+        return max(float(latency), 0.0), max(float(per_byte), 0.0)
+
+    def choose(self, n_bytes: int, candidates: Sequence[str]) -> str:
+        """Return the candidate with the least time; MPI's own only if it saves more than times vary by."""
+
+        def rated(name: str) -> float:
+            return self.seconds(name, n_bytes) * (NATIVE_MARGIN if name == "native" else 1.0)
+
+        return min(candidates, key=rated)
+
+
+def explain(table: Table, n_bytes: int, candidates: Sequence[str]) -> str:
+    """Say in words which algorithm runs at this size, and why."""
+    chosen = table.choose(n_bytes, candidates)
+    lines = [
+        f"all-reduce of {n_bytes} bytes: {chosen} ({table.origin})",
+        f"  {'algorithm':<20}{'expected us':>12}{'fitted us':>12}{'latency us':>12}{'GB/s':>8}",
+    ]
+    for name in candidates:
+        if not table.samples.get(name):
+            lines.append(f"  {name:<20}{'not measured':>12}")
+            continue
+        latency, per_byte = table.cost(name)
+        rate = f"{1e-9 / per_byte:.2f}" if per_byte else "-"
+        lines.append(
+            f"  {name:<20}{1e6 * table.seconds(name, n_bytes):>12.1f}{1e6 * (latency + per_byte * n_bytes):>12.1f}"
+            f"{1e6 * latency:>12.1f}{rate:>8}{'  <-' if name == chosen else ''}"
+        )
+    return "\n".join(lines)
+
+
+def measure(
+    group: Group, sizes: Sequence[int] = SIZES, budget: float = BUDGET_SECONDS, names: Sequence[str] = ()
+) -> Table:
+    """Time the algorithms `names` (default: the ones to choose from here). Collective; the same table on every rank."""
+    names = names or contenders(group)
+    samples: dict[str, Samples] = {name: [] for name in names}
+    spent = dict.fromkeys(names, 0.0)
+    for n_bytes in sizes:  # all algorithms at one size in turn: the machine may change its speed
+        for name in names:
+            if spent[name] < budget:
+                seconds, took = _time(group, name, n_bytes, (budget - spent[name]) / len(sizes))
+                samples[name].append((n_bytes, seconds))
+                spent[name] += took
+    return Table(samples, "measured at first use")
+
+
+def contenders(group: Group) -> list[str]:
+    """Return the algorithms worth measuring here: on one node with shared memory, that and MPI's own."""
+    candidates = group.candidates(OPERATORS["sum"], np.dtype(np.float32))
+    return ["node", "native"] if "node" in candidates else candidates
+
+
+def _time(group: Group, name: str, n_bytes: int, budget: float) -> tuple[float, float]:
+    """Return the seconds of a call, and the seconds spent; the same on every rank.
+
+    A call takes as long as its slowest rank; of several the lower quartile counts, which other work on the machine
+    disturbs least.
+    """
+    work = np.zeros(n_bytes // 4, np.float32)
+    algorithm = group.prepare(name, Call(OPERATORS["sum"], work.dtype, len(work)), work)
+    begin = time.perf_counter()
+    algorithm.run()
+    first = group.comm.allreduce(time.perf_counter() - begin, MPI.MAX)
+    times = np.empty(int(min(15, max(2, budget / max(first, 1e-7)))))
+    for i in range(len(times)):
+        group.comm.Barrier()
+        begin_call = time.perf_counter()
+        algorithm.run()
+        times[i] = time.perf_counter() - begin_call
+    algorithm.close()
+    group.comm.Allreduce(MPI.IN_PLACE, times, MPI.MAX)
+    spent = group.comm.allreduce(time.perf_counter() - begin, MPI.MAX)
+    return float(np.quantile(times, 0.25)), spent
+
+
+# Saved tables
+
+
+def cache_path() -> Path:
+    """Return the file with the tables of `dpmpi tune`."""
+    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(folder) / "dpmpi" / "tuning.json"
+
+
+def fingerprint(group: Group) -> str:
+    """Return what a table depends on, in words."""
+    level = MPI.Query_thread()
+    sizes = ",".join(map(str, group.topology.sizes))
+    return f"{library_name()}; thread level {level}; ranks {sizes}; {platform.machine()}, {os.cpu_count()} CPUs"
+
+
+def load(group: Group) -> Table | None:
+    """Return the saved table for this fingerprint, or None. Collective; rank 0 reads."""
+    samples = None
+    if group.comm.rank == 0:
+        try:
+            saved = json.loads(cache_path().read_text())[fingerprint(group)]
+            samples = {name: [(int(n), float(t)) for n, t in rows] for name, rows in saved.items()}
+        except (OSError, KeyError, ValueError, TypeError, AttributeError):
+            samples = None  # none saved, or not by this version: it is measured anew
+    samples = group.comm.bcast(samples)
+    return None if samples is None else Table(samples, f"read from {cache_path()}")
+
+
+def save(group: Group, table: Table) -> Path:
+    """Add `table` to the saved ones, on the calling rank."""
+    path = cache_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        tables = json.loads(path.read_text())
+    except (OSError, ValueError):
+        tables = {}
+    tables[fingerprint(group)] = table.samples
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps(tables, indent=1))
+    temporary.replace(path)
+    return path

@@ -1,0 +1,263 @@
+"""What the algorithms of one Communicator share: the ranks, their nodes, their shared memory, their agreement."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ..kernels import node
+from .guard import Guard, digest
+from .hierarchical import HierarchicalAllreduce, Slices
+from .mpi import MPI
+from .native import NativeAllreduce, supports
+from .operators import Operator
+from .recursive_doubling import Exchange
+from .ring import RingAllreduce
+from .shared_memory import NoSharedMemory, SharedMemory
+from .topology import Topology
+
+ALGORITHMS = ("node", "hierarchical", "ring", "recursive_doubling", "native")
+
+STAGE_BYTES = 256 << 10  # a staging buffer: two of them in use stay in the L2 cache
+SMALL_BYTES = 16 << 10  # up to here every rank reads the arrays of all
+SMALL_SHARED_BYTES = 2 << 10  # the same for arrays in shared memory, where slicing costs no copies
+PIECE_BYTES = 16 << 20  # of a private array that goes through shared memory between nodes at a time
+FIRST_TAG, TAGS = 16, 16384  # each prepared algorithm has its own tag: several may be under way
+SPINS = 2000  # polls, some tens of microseconds, before a waiting rank yields its processor
+
+
+Finish = Callable[[np.ndarray], None]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One all-reduce: what the ranks must agree on.
+
+    Attributes:
+        operator, dtype, n: the operator, and dtype and number of the elements.
+    """
+
+    operator: Operator
+    dtype: np.dtype
+    n: int
+
+    def __str__(self) -> str:
+        return f"allreduce of {self.n} {self.dtype.name}, op={self.operator.name}"
+
+    @property
+    def digest(self) -> int:
+        """What is announced: the number that `node.Team.allreduce` forms, or else a digest of the text."""
+        return node.signature(self.operator.name, self.dtype, self.n) or digest(str(self))
+
+
+class Algorithm(Protocol):
+    """An all-reduce of one array, prepared. Collective, all but `close`."""
+
+    def run(self) -> None:
+        """Run from start to end."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def advance(self, wait: bool) -> bool:
+        """Go on, with `wait` to the end; return whether all is done."""
+
+    def close(self) -> None:
+        """Free what it holds."""
+
+
+class Group:
+    """The ranks of `comm`, a communicator that belongs to the group. Collective to make and to close.
+
+    Attributes:
+        comm, topology: the ranks and their nodes.
+        team: the ranks of this node in shared memory; None when that is too small (see `no_memory`).
+        exchange: recursive doubling between all ranks.
+        guard: the agreement of all ranks: in shared memory when they are on one node.
+        memory, pieces: where the team meets, and where private arrays go on their way to other nodes.
+        no_memory: why there is no shared memory; empty when there is.
+    """
+
+    def __init__(self, comm: MPI.Intracomm, ranks_per_node: int | None = None) -> None:
+        self.comm = comm
+        self.topology = Topology(comm, ranks_per_node)
+        self.exchange = Exchange(comm)
+        self.slices: Slices | None = None
+        self.memory: SharedMemory | None = None
+        self.pieces: SharedMemory | None = None
+        self.team: node.Team | None = None
+        self.no_memory = ""
+        if comm.size > 1:
+            self._open_memory()
+        one_node = len(self.topology.sizes) == 1
+        # All calls of a group are announced in one place, or ranks that make different calls would not meet.
+        if self.team is not None and one_node:
+            self.guard, self._announcing = Guard(comm, self.team.agree), "node"
+        else:
+            self.guard, self._announcing = Guard(comm, self.exchange.agree), "recursive_doubling"
+        self._prepared = 0
+
+    def _open_memory(self) -> None:
+        local = self.topology.local
+        try:
+            self.memory = SharedMemory(local, node.PART_BYTES + 4 * STAGE_BYTES)
+            if len(self.topology.sizes) > 1:
+                self.pieces = SharedMemory(local, PIECE_BYTES)
+        except NoSharedMemory as error:
+            self.no_memory = str(error)
+        reasons = [reason for reason in self.comm.allgather(self.no_memory) if reason]
+        if reasons:  # on one node is on all: every rank must choose alike
+            self.no_memory = reasons[0]
+            self._close_memory()
+            return
+        crowded = local.size > len(os.sched_getaffinity(0))
+        assert self.memory is not None
+        self.team = node.Team(
+            self.memory.addresses, local.rank, STAGE_BYTES, SMALL_BYTES, SMALL_SHARED_BYTES, 0 if crowded else SPINS
+        )
+        if len(self.topology.sizes) > 1:
+            self.slices = Slices(self.comm, self.topology)
+
+    def announces(self, name: str) -> bool:
+        """Whether the algorithm `name` tells the ranks' calls apart itself; before others the guard must."""
+        return name == self._announcing
+
+    def candidates(self, operator: Operator, dtype: np.dtype) -> list[str]:
+        """Return the names of the algorithms that can combine arrays of `dtype` here."""
+        found = []
+        if self.team is not None:
+            one_node = len(self.topology.sizes) == 1
+            if one_node:
+                found.append("node")
+            elif operator.commutative:
+                found.append("hierarchical")
+        if operator.commutative:
+            found.append("ring")
+        found.append("recursive_doubling")
+        if supports(operator, dtype):
+            found.append("native")
+        return found
+
+    def prepare(self, name: str, call: Call, work: np.ndarray, memory: SharedMemory | None = None) -> Algorithm:
+        """Return the algorithm `name` ready to run on `work`, 1-D contiguous; it lies in `memory` if that is given.
+
+        The ranks must have agreed on the call, unless `name` announces it when it runs.
+        """
+        loop = call.operator.loop(work.dtype)
+        size = self.comm.size
+        finish = (lambda part: np.divide(part, size, out=part)) if call.operator.is_mean else None
+        if not self.announces(name):
+            self._prepared += 1  # alike on every rank
+        tag = FIRST_TAG + self._prepared % TAGS
+        if name == "node":
+            return NodeAllreduce(self, call, work, loop, memory)
+        if name == "hierarchical":
+            return self._hierarchical(work, loop, finish, tag, memory)
+        if name == "ring":
+            return RingAllreduce(self.comm, work, loop, finish, tag)
+        if name == "recursive_doubling":
+            return DoublingAllreduce(self, call, work, loop, finish)
+        return NativeAllreduce(self.comm, work, call.operator, finish)
+
+    def _hierarchical(
+        self, work: np.ndarray, loop: int, finish: Finish | None, tag: int, memory: SharedMemory | None
+    ) -> Algorithm:
+        assert self.team is not None
+        assert self.slices is not None
+        common = self.team, self.topology, self.slices
+        if memory is not None:
+            return HierarchicalAllreduce(*common, memory, work.dtype, len(work), loop, finish, tag)
+        assert self.pieces is not None
+        length = PIECE_BYTES // work.itemsize
+        lengths = {min(length, len(work)), len(work) % length}
+        prepared = {n: HierarchicalAllreduce(*common, self.pieces, work.dtype, n, loop, finish, tag) for n in lengths}
+        return InPieces(work, length, self.pieces, prepared)
+
+    def _close_memory(self) -> None:
+        for memory in (self.memory, self.pieces):
+            if memory is not None:
+                memory.close()
+        self.memory = self.pieces = None
+
+    def close(self) -> None:
+        """Free all of it, the communicator too."""
+        self.team = None
+        if self.slices is not None:
+            self.slices.close()
+        self._close_memory()
+        self.topology.close()
+        self.comm.Free()
+
+
+class AtOnce:
+    """An algorithm whose work is all done when it is waited for: there is nothing that could go on by itself."""
+
+    def start(self) -> None:
+        """Nothing begins yet."""
+
+    def advance(self, wait: bool) -> bool:
+        """Run from start to end."""
+        self.run()
+        return True
+
+    def run(self) -> None:
+        """Run from start to end."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+class NodeAllreduce(AtOnce):
+    """All-reduce among the ranks of one node: see `kernels/node.h`."""
+
+    def __init__(self, group: Group, call: Call, work: np.ndarray, loop: int, memory: SharedMemory | None) -> None:
+        assert group.team is not None
+        addresses = memory.addresses if memory is not None else [work.ctypes.data]
+        code = memoryview(work.dtype.type(0)).format.encode() if call.operator.is_mean else None
+        told = functools.partial(group.guard.tell, str(call))
+        self._work = work  # keeps the memory behind the address
+        plan = group.team.plan(call.digest, addresses, len(work), work.itemsize, loop, code, told)
+        self.run = plan.run  # type: ignore[method-assign]
+
+
+class DoublingAllreduce(AtOnce):
+    """All-reduce by recursive doubling."""
+
+    def __init__(self, group: Group, call: Call, work: np.ndarray, loop: int, finish: Finish | None) -> None:
+        self._group, self._call, self._work, self._loop, self._finish = group, call, work, loop, finish
+
+    def run(self) -> None:
+        """Run from start to end."""
+        if not self._group.exchange.run(self._call.digest, self._work, self._loop):
+            self._group.guard.tell(str(self._call))
+        if self._finish is not None:
+            self._finish(self._work)
+
+
+class InPieces(AtOnce):
+    """A private array that goes through shared memory piece by piece."""
+
+    def __init__(
+        self, work: np.ndarray, length: int, memory: SharedMemory, prepared: dict[int, HierarchicalAllreduce]
+    ) -> None:
+        self._work, self._length, self._prepared = work, length, prepared
+        self._own = memory.own[: max(prepared) * work.itemsize].view(work.dtype)
+
+    def run(self) -> None:
+        """Run from start to end."""
+        for low in range(0, len(self._work), self._length):
+            piece = self._work[low : low + self._length]
+            self._own[: len(piece)] = piece
+            self._prepared[len(piece)].run()
+            piece[:] = self._own[: len(piece)]
+
+    def close(self) -> None:
+        """Free the requests."""
+        for algorithm in self._prepared.values():
+            algorithm.close()

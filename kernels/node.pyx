@@ -1,0 +1,245 @@
+"""All-reduce among the processes of one node through shared memory: see node.h."""
+
+from numpy import ndarray
+
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport uint64_t, uintptr_t
+from libc.stdlib cimport calloc, free
+
+
+cdef extern from "node.h":
+    ctypedef void (*reduce_fn)(void *out, const void *x, Py_ssize_t n) nogil
+    ctypedef void (*finish_fn)(void *x, Py_ssize_t n, int size) nogil
+    enum:
+        NODE_DONE, NODE_MISMATCH, NODE_INTERRUPTED, PART_HEADER
+        REDUCE_SUM, REDUCE_PROD, REDUCE_MIN, REDUCE_MAX, REDUCE_LOGICAL_AND, REDUCE_LOGICAL_OR, REDUCE_LOGICAL_XOR
+    ctypedef struct node_part:
+        pass
+    ctypedef struct node_team:
+        int size
+        int rank
+        node_part **parts
+        size_t stage
+        int spins
+        int (*interrupted)() noexcept with gil
+    int simd_level()
+    int reduce_dtype(const char *code, size_t itemsize)
+    reduce_fn reduce_lookup(int op, int dtype, int level)
+    finish_fn node_divide(int dtype)
+    int node_agree(node_team *team, uint64_t signature) nogil
+    int node_allreduce_small(node_team *team, uint64_t signature, char *buffer, Py_ssize_t n, size_t itemsize,
+                             reduce_fn combine, finish_fn finish) nogil
+    int node_reduce_shared(node_team *team, uint64_t signature, char *const *buffers, Py_ssize_t n, size_t itemsize,
+                           reduce_fn combine, finish_fn finish, int everywhere) nogil
+    int node_allreduce_staged(node_team *team, uint64_t signature, char *buffer, Py_ssize_t n, size_t itemsize,
+                              reduce_fn combine, finish_fn finish) nogil
+
+
+# What Team.allreduce returns besides these: NOT_HERE, when the array is not one that it takes as it is.
+DONE = NODE_DONE
+MISMATCH = NODE_MISMATCH
+NOT_HERE = 3
+PART_BYTES = PART_HEADER  # of a process's part before its four staging buffers
+
+cdef int LEVEL = simd_level()
+cdef enum:
+    MEAN = 63
+
+cdef dict OP_CODES = {
+    "sum": REDUCE_SUM, "mean": MEAN, "prod": REDUCE_PROD, "min": REDUCE_MIN, "max": REDUCE_MAX,
+    "logical_and": REDUCE_LOGICAL_AND, "logical_or": REDUCE_LOGICAL_OR, "logical_xor": REDUCE_LOGICAL_XOR,
+}
+
+
+cdef int interrupted() noexcept with gil:
+    """Whether a signal handler raised; the exception stays set for the caller."""
+    return PyErr_CheckSignals() != 0
+
+
+cdef class Team:
+    """The processes of one node that reduce together.
+
+    Args:
+        parts: addresses of every process's part of the shared memory, in rank order: PART_BYTES and four staging
+            buffers each, zeroed before the first call.
+        rank: which of them is this process's.
+        stage: bytes of a staging buffer.
+        small: arrays of at most so many bytes (no more than `stage`) are read by everyone, larger ones are sliced.
+        small_shared: the same for arrays that lie in shared memory.
+        spins: polls before a waiting process yields its processor.
+
+    Every process makes the same calls in the same order.
+    """
+
+    cdef node_team team
+    cdef size_t small, small_shared
+    cdef public size_t high  # only arrays below so many bytes are taken by `allreduce`
+    cdef public int last  # what `allreduce` returned
+
+    def __cinit__(self, list parts, int rank, size_t stage, size_t small, size_t small_shared, int spins):
+        self.team.size = len(parts)
+        self.team.rank = rank
+        self.team.parts = <node_part **>calloc(len(parts), sizeof(node_part *))
+        if self.team.parts == NULL:
+            raise MemoryError
+        for i, address in enumerate(parts):
+            self.team.parts[i] = <node_part *><uintptr_t>address
+        self.team.stage = stage
+        self.team.spins = spins
+        self.team.interrupted = interrupted
+        self.small, self.small_shared = min(small, stage), min(small_shared, stage)
+        self.high = <size_t>-1
+
+    def __dealloc__(self):
+        free(self.team.parts)
+
+    @property
+    def size(self):
+        return self.team.size
+
+    def agree(self, uint64_t signature):
+        """Announce a call and wait for all; True when all announced the same."""
+        cdef int status
+        with nogil:
+            status = node_agree(&self.team, signature)
+        return self._checked(status) == NODE_DONE
+
+    def allreduce(self, array, op):
+        """Combine the processes' arrays in place; DONE, MISMATCH, or NOT_HERE before anything was announced.
+
+        `array` is taken as it is when it is C-contiguous, writable, of a native boolean, integer, real or complex
+        dtype, and smaller than `high`.
+        """
+        cdef Py_buffer view
+        cdef int dtype, status
+        cdef finish_fn finish = NULL
+        code = OP_CODES.get(op) if isinstance(op, str) else None
+        if code is None or not isinstance(array, ndarray):
+            return NOT_HERE
+        try:
+            PyObject_GetBuffer(array, &view, PyBUF_FORMAT | PyBUF_ND | PyBUF_WRITABLE)
+        except (BufferError, TypeError, ValueError):
+            return NOT_HERE
+        try:
+            dtype = reduce_dtype(view.format, view.itemsize)
+            if dtype < 0 or <size_t>view.len >= self.high:
+                return NOT_HERE
+            if code == MEAN:
+                finish = node_divide(dtype)
+                if finish == NULL:
+                    return NOT_HERE
+            status = self._run(<char *>view.buf, view.len // view.itemsize, view.itemsize,
+                               mixed(code, dtype, view.len // view.itemsize),
+                               reduce_lookup(code if code != MEAN else REDUCE_SUM, dtype, LEVEL), finish)
+        finally:
+            PyBuffer_Release(&view)
+        self.last = status
+        return self._checked(status)
+
+    def plan(self, uint64_t signature, list addresses, Py_ssize_t n, size_t itemsize, uintptr_t loop, mean_code,
+             on_mismatch):
+        """Return a `NodePlan` for the array at `addresses`: of all processes where it is shared, else this one's."""
+        return NodePlan(self, signature, addresses, n, itemsize, loop, mean_code, on_mismatch)
+
+    cdef int _run(self, char *buffer, Py_ssize_t n, size_t itemsize, uint64_t signature, reduce_fn combine,
+                  finish_fn finish) noexcept:
+        cdef int status
+        with nogil:
+            if n * itemsize <= self.small:
+                status = node_allreduce_small(&self.team, signature, buffer, n, itemsize, combine, finish)
+            else:
+                status = node_allreduce_staged(&self.team, signature, buffer, n, itemsize, combine, finish)
+        return status
+
+    cdef _checked(self, int status):
+        if status == NODE_INTERRUPTED:
+            PyErr_CheckSignals()
+            raise KeyboardInterrupt
+        return status
+
+
+cdef class NodePlan:
+    """One all-reduce on one array, prepared: `run` costs no more than a C call. Made by `Team.plan`.
+
+    Args:
+        team: the processes.
+        signature: of the call, the same in every process.
+        addresses: where the array begins in every process, in rank order and in shared memory; or one address, that
+            of this process's private array.
+        n, itemsize: its elements.
+        loop: address of the operator's loop; see `dpmpi.kernels.reduce.loop`.
+        mean_code: the dtype's code in the buffer protocol if the result is to be divided by the processes, else None.
+        on_mismatch: called when the processes announce different calls; raises.
+    """
+
+    cdef Team team
+    cdef uint64_t signature
+    cdef char **addresses
+    cdef int shared
+    cdef Py_ssize_t n
+    cdef size_t itemsize
+    cdef reduce_fn combine
+    cdef finish_fn finish
+    cdef object on_mismatch
+
+    def __cinit__(self, Team team, uint64_t signature, list addresses, Py_ssize_t n, size_t itemsize, uintptr_t loop,
+                  mean_code, on_mismatch):
+        self.addresses = <char **>calloc(len(addresses), sizeof(char *))
+        if self.addresses == NULL:
+            raise MemoryError
+        for i, address in enumerate(addresses):
+            self.addresses[i] = <char *><uintptr_t>address
+        self.team, self.signature, self.n, self.itemsize = team, signature, n, itemsize
+        self.shared = len(addresses) > 1
+        self.combine = <reduce_fn>loop
+        self.finish = NULL if mean_code is None else node_divide(reduce_dtype(mean_code, itemsize))
+        self.on_mismatch = on_mismatch
+
+    def __dealloc__(self):
+        free(self.addresses)
+
+    def run(self):
+        """Combine the arrays in place."""
+        cdef int status
+        cdef size_t mine = self.team.team.rank
+        if not self.shared:
+            status = self.team._run(self.addresses[0], self.n, self.itemsize, self.signature, self.combine, self.finish)
+        elif self.n * self.itemsize <= self.team.small_shared:
+            with nogil:
+                status = node_allreduce_small(&self.team.team, self.signature, self.addresses[mine], self.n,
+                                              self.itemsize, self.combine, self.finish)
+        else:
+            with nogil:
+                status = node_reduce_shared(&self.team.team, self.signature, self.addresses, self.n, self.itemsize,
+                                            self.combine, self.finish, True)
+        if status != NODE_DONE:
+            self.team._checked(status)
+            self.on_mismatch()
+
+    def reduce_to_first(self):
+        """Combine shared arrays into that of the first process; the others' contents stay."""
+        cdef int status
+        with nogil:
+            status = node_reduce_shared(&self.team.team, self.signature, self.addresses, self.n, self.itemsize,
+                                        self.combine, NULL, False)
+        if status != NODE_DONE:
+            self.team._checked(status)
+            self.on_mismatch()
+
+
+def signature(op, dtype, Py_ssize_t n):
+    """Return the signature under which `Team.allreduce` announces an operator, NumPy dtype and length; 0 if it can't."""
+    code = OP_CODES.get(op) if isinstance(op, str) else None
+    if code is None or dtype.kind not in "biufc" or not dtype.isnative:
+        return 0
+    cdef int number = reduce_dtype(memoryview(dtype.type(0)).format.encode(), dtype.itemsize)
+    return 0 if number < 0 else mixed(code, number, n)
+
+
+cdef inline uint64_t mixed(uint64_t op, uint64_t dtype, uint64_t n) noexcept:
+    """A signature of a call: different calls differ in all likelihood; never 0."""
+    cdef uint64_t x = (n * 64 + dtype) * 64 + op + <uint64_t>0x9E3779B97F4A7C15ULL
+    x = (x ^ (x >> 30)) * <uint64_t>0xBF58476D1CE4E5B9ULL
+    x = (x ^ (x >> 27)) * <uint64_t>0x94D049BB133111EBULL
+    return (x ^ (x >> 31)) | 1
