@@ -10,7 +10,7 @@ FLAGS = ["-O3", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math"]
 
 setup(
     ext_modules=[
-        Extension(f"dpmpi.kernels.{path.stem}", [str(path)], depends=HEADERS, extra_compile_args=FLAGS)
+        Extension(f"dpmpi.kernels.{path.stem}", [str(path)], depends=HEADERS, extra_compile_args=FLAGS, libraries=["m"])
         for path in sorted(Path("kernels").glob("*.pyx"))
     ],
     options={"build_ext": {"cython_c_in_temp": True}},  # generated C stays out of the source tree

@@ -3,17 +3,78 @@
 Every kernel is called as ``kernel(*shards, *params, out)``, *adds* into `out` and returns nothing.
 """
 
-from .linear import linear_predictor, logistic, squared
+from .blas import (
+    covariance,
+    dense_backward,
+    dense_backward_inputs,
+    dense_forward,
+    gram,
+    kmeans,
+    nearest_distance,
+    softmax,
+)
+from .bootstrap import bootstrap_sums
+from .columns import column_max, column_min, histogram, quantile_sketch, sketch_quantile, sketch_size
+from .custom import loss
+from .groups import group_count, group_max, group_min, group_moments, group_sum
+from .linear import (
+    curvature,
+    gamma,
+    hessian_vector,
+    huber,
+    linear_predictor,
+    logistic,
+    loss_value,
+    pinball,
+    poisson,
+    squared,
+    squared_hinge,
+    tweedie,
+)
+from .moments import moments
 from .reduce import max_into, min_into, prod_into, sum_into
 from .simd import simd_level
+from .threads import in_threads
 
 __all__ = [
+    "bootstrap_sums",
+    "column_max",
+    "column_min",
+    "covariance",
+    "curvature",
+    "dense_backward",
+    "dense_backward_inputs",
+    "dense_forward",
+    "gamma",
+    "gram",
+    "group_count",
+    "group_max",
+    "group_min",
+    "group_moments",
+    "group_sum",
+    "hessian_vector",
+    "histogram",
+    "huber",
+    "in_threads",
+    "kmeans",
     "linear_predictor",
     "logistic",
+    "loss",
+    "loss_value",
     "max_into",
     "min_into",
+    "moments",
+    "nearest_distance",
+    "pinball",
+    "poisson",
     "prod_into",
+    "quantile_sketch",
     "simd_level",
+    "sketch_quantile",
+    "sketch_size",
+    "softmax",
     "squared",
+    "squared_hinge",
     "sum_into",
+    "tweedie",
 ]

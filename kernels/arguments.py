@@ -83,6 +83,16 @@ def vector(values: Any, name: str, n: int, dtype: np.dtype) -> np.ndarray:
     return np.require(values, dtype=dtype, requirements=["C", "A"])
 
 
+def integers(values: Any, name: str, n: int | None = None) -> np.ndarray:
+    """`values` as contiguous int32 or int64, one-dimensional, of n items where n is given."""
+    values = np.asarray(values)
+    if values.dtype.kind not in "iub" or values.dtype == np.uint64:
+        raise TypeError(f"{name} has dtype {values.dtype}; integers up to 64 bits with a sign are accepted")
+    if values.ndim != 1 or n not in (None, len(values)):
+        raise ValueError(f"{name} has shape {values.shape}; ({'n' if n is None else n},) is accepted")
+    return np.require(values, dtype=np.int32 if values.dtype == np.int32 else np.int64, requirements=["C", "A"])
+
+
 def coefficients(coef: Any, d: int) -> tuple[np.ndarray, bool]:
     """coef as contiguous float64, and whether its last entry is an intercept."""
     coef = np.asarray(coef)

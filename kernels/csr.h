@@ -14,7 +14,7 @@ static int INAME(csr_valid)(ptrdiff_t n, const INDEX *restrict indptr, ptrdiff_t
         ordered &= indptr[i] <= indptr[i + 1];
     if (!ordered || indptr[0] < 0 || indptr[n] > nnz)
         return 0;
-    for (INDEX k = indptr[0]; k < indptr[n]; k++)
+    for (ptrdiff_t k = indptr[0], end = indptr[n]; k < end; k++)
         largest = (UINDEX)indices[k] > largest ? (UINDEX)indices[k] : largest;
     return indptr[0] == indptr[n] || (uint64_t)largest < (uint64_t)d;
 }
@@ -24,13 +24,13 @@ static void INAME(csr_predict)(ptrdiff_t n, const INDEX *indptr, const INDEX *re
 {
     for (ptrdiff_t i = 0; i < n; i++) {
         double even = constant, odd = 0;
-        INDEX k = indptr[i], end = indptr[i + 1];
+        ptrdiff_t k = indptr[i], end = indptr[i + 1];
         for (; k + 1 < end; k += 2) {
-            even += data[k] * c[indices[k]];
-            odd += data[k + 1] * c[indices[k + 1]];
+            even += data[k] * c[(UINDEX)indices[k]];
+            odd += data[k + 1] * c[(UINDEX)indices[k + 1]];
         }
         if (k < end)
-            even += data[k] * c[indices[k]];
+            even += data[k] * c[(UINDEX)indices[k]];
         z[i] = (REAL)(even + odd);
     }
 }
@@ -40,7 +40,14 @@ static void INAME(csr_gradient)(ptrdiff_t n, const INDEX *indptr, const INDEX *r
 {
     for (ptrdiff_t i = 0; i < n; i++) {
         double gi = g[i];
-        for (INDEX k = indptr[i]; k < indptr[i + 1]; k++)
-            sum[indices[k]] += gi * data[k];
+        ptrdiff_t k = indptr[i], end = indptr[i + 1];
+        for (; k + 3 < end; k += 4) { /* one behind the other: columns may repeat */
+            sum[(UINDEX)indices[k]] += gi * data[k];
+            sum[(UINDEX)indices[k + 1]] += gi * data[k + 1];
+            sum[(UINDEX)indices[k + 2]] += gi * data[k + 2];
+            sum[(UINDEX)indices[k + 3]] += gi * data[k + 3];
+        }
+        for (; k < end; k++)
+            sum[(UINDEX)indices[k]] += gi * data[k];
     }
 }

@@ -43,10 +43,18 @@ static void NAME(add_windowed)(const NAME(windows) *s, const REAL *windowed, dou
         sum[j] += windowed[s->whole + (j - s->window)];
 }
 
+/* Touches the row that lies `ahead` bytes farther on; 0: none. */
+INLINE void NAME(prefetch)(const NAME(windows) *s, const REAL *row, ptrdiff_t ahead)
+{
+    if (ahead)
+        for (ptrdiff_t b = 0; b < s->d * REAL_BYTES; b += 64)
+            __builtin_prefetch((const char *)row + ahead + b, 0, 2);
+}
+
 /* z = X c + constant for some rows, each read from its start to its end: memory streams best in its own order.
  * `vectors` is a small row's length in vectors, known when this is compiled, or 0. */
 INLINE void NAME(dot_rows)(const NAME(windows) *s, const int rows, const int vectors, const REAL *x, ptrdiff_t stride,
-                           const REAL *c, REAL constant, REAL *z)
+                           const REAL *c, REAL constant, REAL *z, ptrdiff_t ahead)
 {
     const ptrdiff_t whole = vectors ? (vectors - 1) * LANES : s->whole;
     V sum[ROWS] = {{0}};
@@ -54,6 +62,8 @@ INLINE void NAME(dot_rows)(const NAME(windows) *s, const int rows, const int vec
         const REAL *row = x + r * stride;
         V even = {0}, odd = {0}; /* two sums, for the latency of an addition */
         ptrdiff_t j = 0;
+        if (r % 2)
+            NAME(prefetch)(s, row, ahead);
         for (; j + LANES < whole; j += 2 * LANES) {
             even += NAME(load)(row + j) * NAME(load)(c + j);
             odd += NAME(load)(row + j + LANES) * NAME(load)(c + j + LANES);
@@ -85,8 +95,10 @@ INLINE V NAME(add_columns)(const int rows, const REAL *x, ptrdiff_t stride, cons
 
 /* sum += X^T g for some rows: they lie in the cache, and go together to share the loads and stores of the sum. */
 INLINE void NAME(add_rows)(const NAME(windows) *s, const int rows, const REAL *x, ptrdiff_t stride, const REAL *g,
-                           REAL *sum)
+                           REAL *sum, ptrdiff_t ahead)
 {
+    for (int r = 0; r < rows; r += 2)
+        NAME(prefetch)(s, x + r * stride, ahead);
     for (ptrdiff_t j = 0; j < s->whole; j += LANES)
         NAME(store)(sum + j, NAME(add_columns)(rows, x + j, stride, g, NAME(load)(sum + j)));
     sum += s->whole;
@@ -115,7 +127,7 @@ INLINE const REAL *NAME(rows_at)(const NAME(windows) *s, const int rows, ptrdiff
 }
 
 static void NAME(dense_predict)(const NAME(windows) *s, ptrdiff_t n, ptrdiff_t readable, const REAL *X,
-                                ptrdiff_t stride, const REAL *c, REAL constant, REAL *z)
+                                ptrdiff_t stride, const REAL *c, REAL constant, REAL *z, ptrdiff_t ahead)
 {
     REAL copy[ROWS * LANES] = {0};
     ptrdiff_t i = 0;
@@ -123,7 +135,7 @@ static void NAME(dense_predict)(const NAME(windows) *s, ptrdiff_t n, ptrdiff_t r
     for (; i + ROWS <= n; i += ROWS) {                                                                                \
         ptrdiff_t step = stride;                                                                                      \
         const REAL *x = NAME(rows_at)(s, ROWS, i, readable, X, &step, copy);                                          \
-        NAME(dot_rows)(s, ROWS, vectors, x, step, c, constant, z + i);                                                \
+        NAME(dot_rows)(s, ROWS, vectors, x, step, c, constant, z + i, ahead);                                                \
     }                                                                                                                 \
     break
     switch (s->whole / LANES + 1) {
@@ -136,23 +148,23 @@ static void NAME(dense_predict)(const NAME(windows) *s, ptrdiff_t n, ptrdiff_t r
 #undef GROUPS
     for (; i < n; i++) {
         ptrdiff_t step = stride;
-        NAME(dot_rows)(s, 1, 0, NAME(rows_at)(s, 1, i, readable, X, &step, copy), 0, c, constant, z + i);
+        NAME(dot_rows)(s, 1, 0, NAME(rows_at)(s, 1, i, readable, X, &step, copy), 0, c, constant, z + i, ahead);
     }
 }
 
 static void NAME(dense_gradient)(const NAME(windows) *s, ptrdiff_t n, ptrdiff_t readable, const REAL *X,
-                                 ptrdiff_t stride, const REAL *g, REAL *sum)
+                                 ptrdiff_t stride, const REAL *g, REAL *sum, ptrdiff_t ahead)
 {
     REAL copy[ROWS * LANES] = {0};
     ptrdiff_t i = 0;
     for (; i + ROWS <= n; i += ROWS) {
         ptrdiff_t step = stride;
         const REAL *x = NAME(rows_at)(s, ROWS, i, readable, X, &step, copy);
-        NAME(add_rows)(s, ROWS, x, step, g + i, sum);
+        NAME(add_rows)(s, ROWS, x, step, g + i, sum, ahead);
     }
     for (; i < n; i++) {
         ptrdiff_t step = stride;
-        NAME(add_rows)(s, 1, NAME(rows_at)(s, 1, i, readable, X, &step, copy), 0, g + i, sum);
+        NAME(add_rows)(s, 1, NAME(rows_at)(s, 1, i, readable, X, &step, copy), 0, g + i, sum, ahead);
     }
 }
 #undef ROWS

@@ -8,8 +8,14 @@
  * can be used in it, clang takes it too, and the choice is one table that a test can lower.
  */
 
+#ifndef DPMPI_EACH_LEVEL_H
+#define DPMPI_EACH_LEVEL_H
 #define PASTE_(a, b, c) a##_##b##_##c
 #define PASTE(a, b, c) PASTE_(a, b, c)
+#define PASTE4_(a, b, c, d) a##_##b##_##c##_##d
+#define PASTE4(a, b, c, d) PASTE4_(a, b, c, d)
+#define INLINE static inline __attribute__((always_inline, unused))
+#endif
 
 #define LEVEL baseline
 #define VECTOR_BYTES 16

@@ -7,6 +7,7 @@
 #include "vector.h"
 #include "elementary.h"
 #include "losses.h"
+#include "loss_loops.h"
 #include "dense.h"
 
 #define INDEX int32_t
@@ -24,46 +25,53 @@
 typedef struct {
     const linear_problem *p;
     NAME(windows) windows;
-    ptrdiff_t block;   /* rows */
-    REAL *coef, *sum;  /* windowed; dense X only */
+    ptrdiff_t block;              /* rows */
+    ptrdiff_t ahead;              /* bytes to the next block, where it is to be prefetched, else 0 */
+    REAL *coef, *direction, *sum; /* windowed; dense X only */
     void *memory;
 } NAME(workspace);
 
 static int NAME(set_up)(NAME(workspace) *work, const linear_problem *p)
 {
-    ptrdiff_t row_bytes = p->d * sizeof(REAL), length = p->d + 2 * LANES;
-    *work = (NAME(workspace)){.p = p, .windows = NAME(windows_of)(p->d), .block = MAX_BLOCK};
+    ptrdiff_t length = (p->d / LANES + 2) * LANES;
+    *work = (NAME(workspace)){.p = p, .windows = NAME(windows_of)(p->d), .block = block_rows(p->d * sizeof(REAL))};
     if (p->X == NULL)
         return LINEAR_OK;
-    work->block = block_rows(row_bytes);
-    length -= length % LANES;
-    work->memory = calloc(2 * length + LANES, sizeof(REAL));
+    if (prefetched(p->d * sizeof(REAL)))
+        work->ahead = work->block * p->stride * sizeof(REAL);
+    work->memory = calloc(3 * length + LANES, sizeof(REAL));
     if (work->memory == NULL)
         return LINEAR_NO_MEMORY;
     work->coef = (REAL *)(((uintptr_t)work->memory + VECTOR_BYTES - 1) / VECTOR_BYTES * VECTOR_BYTES);
     work->sum = work->coef + length;
+    work->direction = work->sum + length;
     NAME(to_windowed)(&work->windows, p->coef, work->coef);
+    if (p->direction != NULL)
+        NAME(to_windowed)(&work->windows, p->direction, work->direction);
     return LINEAR_OK;
 }
 
-/* Checks the block's column indices and computes its linear predictor. */
-static int NAME(predict)(const NAME(workspace) *work, ptrdiff_t start, ptrdiff_t n, REAL *z)
+/* Checks the block's column indices and computes X c + constant, for c the coefficients or the direction. */
+static int NAME(predict)(const NAME(workspace) *work, ptrdiff_t start, ptrdiff_t n, int along_direction, REAL *z)
 {
     const linear_problem *p = work->p;
+    const double *c = along_direction ? p->direction : p->coef;
+    double constant = along_direction ? p->direction_constant : p->constant;
     if (p->X != NULL) {
         ptrdiff_t readable = NAME(readable)(&work->windows, p->n - start, p->stride);
-        NAME(dense_predict)(&work->windows, n, readable < n ? readable : n, (const REAL *)p->X + start * p->stride,
-                            p->stride, work->coef, (REAL)p->constant, z);
+        NAME(dense_predict)(&work->windows, n, readable, (const REAL *)p->X + start * p->stride, p->stride,
+                            along_direction ? work->direction : work->coef, (REAL)constant, z,
+                            work->ahead);
     } else if (p->index_bytes == 4) {
-        const int32_t *indptr = (const int32_t *)p->indptr + start, *indices = p->indices;
-        if (!PASTE4(csr_valid, REAL, int32_t, LEVEL)(n, indptr, p->nnz, indices, p->d))
+        const int32_t *indptr = (const int32_t *)p->indptr + start;
+        if (!PASTE4(csr_valid, REAL, int32_t, LEVEL)(n, indptr, p->nnz, p->indices, p->d))
             return LINEAR_BAD_INDEX;
-        PASTE4(csr_predict, REAL, int32_t, LEVEL)(n, indptr, indices, p->data, p->coef, p->constant, z);
+        PASTE4(csr_predict, REAL, int32_t, LEVEL)(n, indptr, p->indices, p->data, c, constant, z);
     } else {
-        const int64_t *indptr = (const int64_t *)p->indptr + start, *indices = p->indices;
-        if (!PASTE4(csr_valid, REAL, int64_t, LEVEL)(n, indptr, p->nnz, indices, p->d))
+        const int64_t *indptr = (const int64_t *)p->indptr + start;
+        if (!PASTE4(csr_valid, REAL, int64_t, LEVEL)(n, indptr, p->nnz, p->indices, p->d))
             return LINEAR_BAD_INDEX;
-        PASTE4(csr_predict, REAL, int64_t, LEVEL)(n, indptr, indices, p->data, p->coef, p->constant, z);
+        PASTE4(csr_predict, REAL, int64_t, LEVEL)(n, indptr, p->indices, p->data, c, constant, z);
     }
     return LINEAR_OK;
 }
@@ -75,8 +83,8 @@ static void NAME(add_gradient)(const NAME(workspace) *work, ptrdiff_t start, ptr
     if (p->X != NULL) {
         ptrdiff_t readable = NAME(readable)(&work->windows, p->n - start, p->stride);
         memset(work->sum, 0, (work->windows.whole + LANES) * sizeof(REAL));
-        NAME(dense_gradient)(&work->windows, n, readable < n ? readable : n, (const REAL *)p->X + start * p->stride,
-                             p->stride, g, work->sum);
+        NAME(dense_gradient)(&work->windows, n, readable, (const REAL *)p->X + start * p->stride, p->stride, g,
+                             work->sum, work->ahead);
         NAME(add_windowed)(&work->windows, work->sum, out);
     } else if (p->index_bytes == 4)
         PASTE4(csr_gradient, REAL, int32_t, LEVEL)(n, (const int32_t *)p->indptr + start, p->indices, p->data, g, out);
@@ -84,45 +92,49 @@ static void NAME(add_gradient)(const NAME(workspace) *work, ptrdiff_t start, ptr
         PASTE4(csr_gradient, REAL, int64_t, LEVEL)(n, (const int64_t *)p->indptr + start, p->indices, p->data, g, out);
 }
 
-static int NAME(loss_gradient)(const linear_problem *p, int loss, double *out)
+/* Adds `what` over all rows to out: see the enumeration in linear.h for its layout. */
+static int NAME(linear_run)(const linear_problem *p, int what, int loss, double *out)
 {
-#define ADD(name, low, high) PASTE(name##_block, REAL, LEVEL),
-    REAL (*const losses[])(ptrdiff_t, const REAL *, const REAL *, const REAL *, REAL, REAL *, REAL *, int *) = {
-        FOR_EACH_LOSS(ADD)};
-#undef ADD
-    REAL z[MAX_BLOCK], g[MAX_BLOCK], ones[MAX_BLOCK];
+    const NAME(loss_entry) *entry = &NAME(loss_table)[loss];
+    NAME(loss_loop) loop = what == LINEAR_LOSS || what == LINEAR_GRADIENT ? entry->gradient : entry->curvature;
+    REAL z[MAX_BLOCK], g[MAX_BLOCK], along[MAX_BLOCK], ones[MAX_BLOCK];
     NAME(workspace) work;
-    int status = NAME(set_up)(&work, p);
+    int valid = 1, status = NAME(set_up)(&work, p);
+    if (p->custom != NULL)
+        loop = (NAME(loss_loop))(uintptr_t)p->custom;
     for (int i = 0; i < MAX_BLOCK; i++)
         ones[i] = 1;
     for (ptrdiff_t start = 0; start < p->n && status == LINEAR_OK; start += work.block) {
         ptrdiff_t n = p->n - start < work.block ? p->n - start : work.block;
         const REAL *weight = p->weight == NULL ? ones : (const REAL *)p->weight + start;
-        REAL sum;
-        int valid = 1;
-        if ((status = NAME(predict)(&work, start, n, z)) != LINEAR_OK)
+        REAL total, sum = 0;
+        if ((status = NAME(predict)(&work, start, n, 0, z)) != LINEAR_OK)
             break;
-        out[0] += losses[loss](n, (const REAL *)p->y + start, weight, z, (REAL)p->parameter, g, &sum, &valid);
-        out[1 + p->d] += sum;
-        NAME(add_gradient)(&work, start, n, g, out + 1);
-        if (!valid)
-            status = LINEAR_BAD_VALUE;
-    }
-    free(work.memory);
-    return status;
-}
-
-static int NAME(linear_predictor)(const linear_problem *p, int unused, double *out)
-{
-    REAL z[MAX_BLOCK];
-    NAME(workspace) work;
-    int status = NAME(set_up)(&work, p);
-    (void)unused;
-    for (ptrdiff_t start = 0; start < p->n && status == LINEAR_OK; start += work.block) {
-        ptrdiff_t n = p->n - start < work.block ? p->n - start : work.block;
-        if ((status = NAME(predict)(&work, start, n, z)) == LINEAR_OK)
+        if (what == LINEAR_PREDICTOR) {
             for (ptrdiff_t i = 0; i < n; i++)
                 out[start + i] += z[i];
+            continue;
+        }
+        total = loop(n, (const REAL *)p->y + start, weight, z, (REAL)p->parameter, entry->low, entry->high, g, &sum,
+                     &valid);
+        if (what == LINEAR_LOSS || what == LINEAR_GRADIENT)
+            out[0] += total;
+        if (what == LINEAR_GRADIENT) {
+            out[1 + p->d] += sum;
+            NAME(add_gradient)(&work, start, n, g, out + 1);
+        } else if (what == LINEAR_CURVATURE) {
+            for (ptrdiff_t i = 0; i < n; i++)
+                out[start + i] += g[i];
+        } else if (what == LINEAR_HESSIAN_VECTOR) {
+            NAME(predict)(&work, start, n, 1, along);
+            sum = 0;
+            for (ptrdiff_t i = 0; i < n; i++)
+                sum += g[i] *= along[i];
+            out[p->d] += sum;
+            NAME(add_gradient)(&work, start, n, g, out);
+        }
+        if (!valid)
+            status = LINEAR_BAD_VALUE;
     }
     free(work.memory);
     return status;

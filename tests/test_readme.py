@@ -34,3 +34,13 @@ def test_the_main_job(mpiexec, tmp_path):
         assert done.returncode == 0, done.stderr
         assert "accuracy 0.9" in done.stdout
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 570
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_documentation(mpiexec, tmp_path, page):
+    """All Python blocks of a page run, each as a script of its own."""
+    for number, (_, snippet) in enumerate(re.findall(r"```(python)\n(.*?)```", page.read_text(), re.DOTALL)):
+        script = tmp_path / f"snippet_{number}.py"
+        script.write_text(snippet)
+        done = mpiexec(2, str(script))
+        assert done.returncode == 0, done.stderr

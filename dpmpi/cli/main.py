@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from ..engine import Engine
-from . import describe, fit, groupby, info, predict
+from . import describe, fit, groupby, info, predict, tune
 
 USER_ERROR = 2
 
@@ -58,7 +58,7 @@ def _run(engine: Engine, arguments: Sequence[str] | None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"dpmpi {__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
-    for command in (fit, predict, describe, groupby, info):
+    for command in (fit, predict, describe, groupby, info, tune):
         command.add_parser(commands).set_defaults(run=command.run)
     try:
         options = parser.parse_args(arguments)

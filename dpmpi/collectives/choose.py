@@ -25,7 +25,9 @@ TUNE_SIZES = tuple(1 << k for k in range(3, 27))
 BUDGET_SECONDS = 0.03  # for one algorithm at first use; `dpmpi tune` takes TUNE_SECONDS
 TUNE_SECONDS = 3.0
 
-NATIVE_MARGIN = 1.1
+# By how much MPI's own must be faster to be taken: more than times vary by in a few milliseconds, or a thorough look.
+QUICK_MARGIN = 1.5
+TUNED_MARGIN = 1.1
 
 Samples = list[tuple[int, float]]
 
@@ -36,11 +38,13 @@ class Table:
 
     Attributes:
         samples: for each algorithm (bytes, seconds), sizes ascending.
-        origin: "measured at first use", or the file it was read from.
+        origin: "measured just now", or the file it was read from.
+        native_margin: how many times as fast MPI's own must be to be taken.
     """
 
     samples: dict[str, Samples]
     origin: str
+    native_margin: float = TUNED_MARGIN
 
     def seconds(self, algorithm: str, n_bytes: int) -> float:
         """Return the time to expect from the measured ones; infinity for an algorithm that was not measured."""
@@ -60,10 +64,10 @@ class Table:
         return max(float(latency), 0.0), max(float(per_byte), 0.0)
 
     def choose(self, n_bytes: int, candidates: Sequence[str]) -> str:
-        """Return the candidate with the least time; MPI's own only if it saves more than times vary by."""
+        """Return the candidate with the least time; MPI's own only if it is faster by the margin."""
 
         def rated(name: str) -> float:
-            return self.seconds(name, n_bytes) * (NATIVE_MARGIN if name == "native" else 1.0)
+            return self.seconds(name, n_bytes) * (self.native_margin if name == "native" else 1.0)
 
         return min(candidates, key=rated)
 
@@ -101,7 +105,8 @@ def measure(
                 seconds, took = _time(group, name, n_bytes, (budget - spent[name]) / len(sizes))
                 samples[name].append((n_bytes, seconds))
                 spent[name] += took
-    return Table(samples, "measured at first use")
+    thorough = budget >= TUNE_SECONDS
+    return Table(samples, "measured just now", TUNED_MARGIN if thorough else QUICK_MARGIN)
 
 
 def contenders(group: Group) -> list[str]:

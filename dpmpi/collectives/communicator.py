@@ -19,6 +19,8 @@ from .mpi import MPI, check_launcher, library_name
 from .operators import Operator, operator
 from .plan import AllreducePlan, store, work_dtype
 
+CHOICES_KEPT = 1024
+
 Op = str | Operator | Callable[[np.ndarray, np.ndarray], None]
 
 
@@ -51,6 +53,7 @@ class Communicator:
         self._open_group: Group | None = Group(comm.Dup(), ranks_per_node)
         self._team: node.Team | None = None  # where it may be asked first
         self._table: choose.Table | None = None
+        self._choices: dict[tuple[str, bool, np.dtype, int], str] = {}
         self.rank: int = comm.rank
         self.size: int = comm.size
 
@@ -150,13 +153,20 @@ class Communicator:
             self._guard.agree(str(call))
             self._use(choose.load(group) or choose.measure(group))
         assert self._table is not None
-        n_bytes = call.n * work_dtype(call.dtype).itemsize
-        return self._table.choose(n_bytes, group.candidates(call.operator, work_dtype(call.dtype)))
+        key = call.operator.name, call.operator.commutative, call.dtype, call.n
+        if key not in self._choices:
+            if len(self._choices) >= CHOICES_KEPT:
+                self._choices.clear()
+            n_bytes = call.n * work_dtype(call.dtype).itemsize
+            candidates = group.candidates(call.operator, work_dtype(call.dtype))
+            self._choices[key] = self._table.choose(n_bytes, candidates)
+        return self._choices[key]
 
     def _use(self, table: choose.Table) -> None:
         """Choose by `table` from now on, and let the team of a node take at once what the table would give it."""
         group = self._group
         self._table = table
+        self._choices.clear()
         if len(group.topology.sizes) > 1 or group.team is None:
             return
         slower = [n for n, _ in table.samples.get("node", []) if table.choose(n, ("node", "native")) != "node"]

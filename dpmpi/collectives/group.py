@@ -96,10 +96,9 @@ class Group:
             self._open_memory()
         one_node = len(self.topology.sizes) == 1
         # All calls of a group are announced in one place, or ranks that make different calls would not meet.
-        if self.team is not None and one_node:
-            self.guard, self._announcing = Guard(comm, self.team.agree), "node"
-        else:
-            self.guard, self._announcing = Guard(comm, self.exchange.agree), "recursive_doubling"
+        in_memory = self.team is not None and one_node
+        self.guard = Guard(comm, self.team.agree if self.team is not None and in_memory else self.exchange.agree)
+        self._announcing = "node" if in_memory else "recursive_doubling"
         self._prepared = 0
 
     def _open_memory(self) -> None:

@@ -342,5 +342,6 @@ def test_times_between_samples():
     assert table.seconds("b", 40) == float("inf")
     assert table.choose(8, ["a", "native"]) == "a"
     assert table.choose(20, ["a", "native"]) == "native"
+    assert choose.Table(table.samples, "given", 1.6).choose(20, ["a", "native"]) == "a"
     latency, per_byte = choose.Table({"a": [(0, 1.0), (10, 2.0), (20, 3.0)]}, "given").cost("a")
     assert_allclose([latency, per_byte], [1.0, 0.1])

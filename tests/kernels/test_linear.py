@@ -10,26 +10,39 @@ from numpy.testing import assert_allclose, assert_array_equal
 from dpmpi import kernels
 from dpmpi.kernels import reference
 
-LOSSES = ["squared", "logistic"]
+LOSSES = {
+    "squared": {},
+    "logistic": {},
+    "poisson": {},
+    "gamma": {},
+    "tweedie": {"power": 1.3},
+    "huber": {"delta": 0.7},
+    "pinball": {"quantile": 0.3},
+    "squared_hinge": {},
+}
 RTOL = {"float32": 3e-6, "float64": 1e-13}
 COLUMNS = [0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 28, 31, 32, 33, 64, 65, 100, 257]
 
 
-def problem(n, d, dtype="float64", *, intercept=True, seed=0, sparse=None):
+def problem(n, d, dtype="float64", *, intercept=True, seed=0, sparse=None, labels=True):
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n, d)).astype(dtype)
     if sparse is not None:
         X = scipy.sparse.csr_matrix(X * (rng.random((n, d)) < 0.2))
         X.indices, X.indptr = X.indices.astype(sparse), X.indptr.astype(sparse)
-    y = (rng.random(n) < 0.5).astype(dtype)
+    y = (rng.random(n) < 0.5).astype(dtype) if labels else rng.gamma(2.0, 1.0, n).astype(dtype)
     weight = rng.random(n).astype(dtype)
     coef = rng.standard_normal(d + intercept) / math.sqrt(d + 1)
     return X, y, weight, coef
 
 
+def labelled(loss):
+    return loss in ("logistic", "squared_hinge")
+
+
 def run(module, loss, X, y, weight, coef):
     out = np.zeros(1 + len(coef))
-    getattr(module, loss)(X, y, weight, coef, out)
+    getattr(module, loss)(X, y, weight, coef, out, **LOSSES[loss])
     return out
 
 
@@ -50,7 +63,7 @@ def assert_agree(got, expected, X, rtol):
 def test_dense(loss, dtype, intercept, weighted):
     for d in COLUMNS:
         for n in (0, 1, 3, 8, 13, 64, 65, 600):
-            X, y, weight, coef = problem(n, d, dtype, intercept=intercept)
+            X, y, weight, coef = problem(n, d, dtype, intercept=intercept, labels=labelled(loss))
             arguments = (X, y, weight if weighted else None, coef)
             got = run(kernels, loss, *arguments)
             expected = run(reference, loss, *as_float64(*arguments))
@@ -64,7 +77,7 @@ def test_dense(loss, dtype, intercept, weighted):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_csr(loss, dtype, index, intercept, weighted):
     for n, d in [(0, 3), (5, 0), (1, 1), (300, 40), (1000, 7)]:
-        X, y, weight, coef = problem(n, d, dtype, intercept=intercept, sparse=index)
+        X, y, weight, coef = problem(n, d, dtype, intercept=intercept, sparse=index, labels=labelled(loss))
         arguments = (X, y, weight if weighted else None, coef)
         got = run(kernels, loss, *arguments)
         expected = run(reference, loss, *as_float64(*arguments))
@@ -73,22 +86,78 @@ def test_csr(loss, dtype, index, intercept, weighted):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_adds_into_out(loss):
-    arguments = problem(50, 5)
+    arguments = problem(50, 5, labels=labelled(loss))
     once = run(kernels, loss, *arguments)
     out = np.ones_like(once)
-    getattr(kernels, loss)(*arguments, out)
+    getattr(kernels, loss)(*arguments, out, **LOSSES[loss])
     assert_allclose(out, 1 + once, rtol=1e-15)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_numerical_derivative(loss):
-    X, y, weight, coef = problem(40, 6)
+    X, y, weight, coef = problem(40, 6, labels=labelled(loss))
     step = 1e-5
     expected = [
         (run(kernels, loss, X, y, weight, coef + s)[0] - run(kernels, loss, X, y, weight, coef - s)[0]) / (2 * step)
         for s in step * np.eye(7)
     ]
     assert_allclose(run(kernels, loss, X, y, weight, coef)[1:], expected, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("sparse", [None, "int32"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_loss_alone(loss, dtype, sparse):
+    arguments = problem(300, 9, dtype, labels=labelled(loss), sparse=sparse)
+    got, expected = np.zeros(1), np.zeros(1)
+    kernels.loss_value(*arguments, got, loss=loss, **LOSSES[loss])
+    reference.loss_value(*as_float64(*arguments), expected, loss=loss, **LOSSES[loss])
+    assert_allclose(got, expected, rtol=RTOL[dtype])
+
+
+@pytest.mark.parametrize("sparse", [None, "int64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss != "pinball"])
+def test_second_derivatives(loss, dtype, sparse):
+    for n, d, intercept in [(0, 3, True), (70, 3, False), (300, 40, True)]:
+        X, y, weight, coef = problem(n, d, dtype, labels=labelled(loss), sparse=sparse, intercept=intercept)
+        direction = np.linspace(-1, 1, len(coef))
+        exact = as_float64(X, y, weight, coef)
+        got, expected = np.zeros((2, n))
+        kernels.curvature(X, y, weight, coef, got, loss=loss, **LOSSES[loss])
+        reference.curvature(*exact, expected, loss=loss, **LOSSES[loss])
+        assert_allclose(got, expected, rtol=10 * RTOL[dtype], atol=RTOL[dtype])
+        got, expected = np.zeros((2, len(coef)))
+        kernels.hessian_vector(X, y, weight, coef, direction, got, loss=loss, **LOSSES[loss])
+        reference.hessian_vector(*exact, direction, expected, loss=loss, **LOSSES[loss])
+        assert_agree(got, expected, X, 4 * RTOL[dtype])
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic", "poisson", "gamma", "tweedie"])
+def test_hessian_is_the_gradient_s_derivative(loss):
+    X, y, weight, coef = problem(40, 6, labels=labelled(loss))
+    direction = np.linspace(-1, 1, 7)
+    got = np.zeros(7)
+    kernels.hessian_vector(X, y, weight, coef, direction, got, loss=loss, **LOSSES[loss])
+    step = 1e-5 * direction
+    expected = run(kernels, loss, X, y, weight, coef + step) - run(kernels, loss, X, y, weight, coef - step)
+    assert_allclose(got, expected[1:] / 2e-5, rtol=1e-7, atol=1e-7)
+
+
+def test_bad_losses():
+    X, y, weight, coef = problem(5, 2)
+    out = np.zeros(5)
+    for options, error, match in [
+        ({"loss": "sqared"}, ValueError, "loss is 'sqared'"),
+        ({"loss": "pinball"}, ValueError, "no second derivative"),
+        ({"loss": "huber", "delta": 0}, ValueError, "delta is 0.0"),
+        ({"loss": "tweedie", "power": 2}, ValueError, "power is 2.0"),
+        ({"loss": "squared", "delta": 1}, TypeError, "no parameter delta"),
+        ({"loss": "poisson"}, ValueError, "y must be finite and not negative"),
+    ]:
+        with pytest.raises(error, match=match):
+            kernels.curvature(X, y - 1, weight, coef, out, **options)
+    assert not out.any()
 
 
 LAYOUTS = {

@@ -1,0 +1,40 @@
+/* Loops over the rows of a block for kernels on BLAS, by SIMD level and dtype. */
+#ifndef DPMPI_ROWS_H
+#define DPMPI_ROWS_H
+
+#include <float.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "simd.h"
+
+#define LOOPS "each_real.h"
+#define LOOPS_OF_REAL "rows_loops.h"
+#include "each_level.h"
+#undef LOOPS_OF_REAL
+
+typedef double (*softmax_fn)(ptrdiff_t n, ptrdiff_t K, ptrdiff_t width, void *z, const int64_t *y, const void *weight);
+typedef void (*nearest_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t width, const void *X, ptrdiff_t stride,
+                           const void *points, const void *scores, void *out);
+typedef nearest_fn add_nearest_fn, lower_to_nearest_fn;
+typedef void (*score_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t width, const void *X, ptrdiff_t stride, const void *points,
+                         const void *constant, void *scores);
+typedef void (*add_outer_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t width, const void *X, ptrdiff_t stride,
+                             const void *g, void *sum);
+
+#define PICK(name)                                                                                                    \
+    static inline name##_fn name##_pick(int real_bytes, int level)                                                    \
+    {                                                                                                                 \
+        static const name##_fn loops[2][SIMD_LEVELS] = {EACH_LEVEL(name##_float), EACH_LEVEL(name##_double)};         \
+        return loops[real_bytes == 8][level];                                                                         \
+    }
+PICK(softmax)
+PICK(add_nearest)
+PICK(lower_to_nearest)
+PICK(score)
+PICK(add_outer)
+#undef PICK
+
+#endif

@@ -1,0 +1,86 @@
+"""What the kernels of blas.py do with each row of a block, between two matrix products; they check the arguments."""
+
+from libc.stdint cimport int64_t
+
+
+cdef extern from "buffer.h":
+    void *address(array) except NULL
+
+cdef extern from "rows.h":
+    ctypedef double (*softmax_fn)(Py_ssize_t n, Py_ssize_t K, Py_ssize_t width, void *z, const int64_t *y,
+                                  const void *weight) nogil
+    ctypedef void (*nearest_fn)(Py_ssize_t n, Py_ssize_t d, Py_ssize_t K, Py_ssize_t width, const void *X,
+                                Py_ssize_t stride, const void *points, const void *scores,
+                                void *out) nogil
+    ctypedef void (*score_fn)(Py_ssize_t n, Py_ssize_t d, Py_ssize_t width, const void *X, Py_ssize_t stride,
+                              const void *points, const void *constant, void *scores) nogil
+    ctypedef void (*add_outer_fn)(Py_ssize_t n, Py_ssize_t d, Py_ssize_t K, Py_ssize_t width, const void *X,
+                                  Py_ssize_t stride, const void *g, void *sum) nogil
+    int simd_level()
+    softmax_fn softmax_pick(int real_bytes, int level)
+    nearest_fn add_nearest_pick(int real_bytes, int level)
+    nearest_fn lower_to_nearest_pick(int real_bytes, int level)
+    score_fn score_pick(int real_bytes, int level)
+    add_outer_fn add_outer_pick(int real_bytes, int level)
+
+cdef int LEVEL = simd_level()
+
+
+def softmax_rows(z, Py_ssize_t K, y, weight):
+    """Turn the first K scores of each row of z into the weighted softmax loss's derivative; return the loss."""
+    cdef softmax_fn loop = softmax_pick(z.itemsize, LEVEL)
+    cdef Py_ssize_t n = z.shape[0], width = z.shape[1]
+    cdef void *scores = address(z)
+    cdef const int64_t *classes = <const int64_t *>address(y)
+    cdef const void *weights = address(weight)
+    cdef double total
+    with nogil:
+        total = loop(n, K, width, scores, classes, weights)
+    return total
+
+
+def add_nearest(X, points, scores, out):
+    """Add each row to its nearest point, the one of least score: out (1 + K + K * d,), of X's dtype, is the sum of the
+    squared distances, the counts, and the sums of the rows."""
+    run_nearest(add_nearest_pick(X.itemsize, LEVEL), X, points, scores, out)
+
+
+def lower_to_nearest(X, points, scores, out):
+    """Lower out (n,), float64, to each row's squared distance to its nearest point, the one of least score."""
+    run_nearest(lower_to_nearest_pick(X.itemsize, LEVEL), X, points, scores, out)
+
+
+cdef int run_nearest(nearest_fn loop, X, points, scores, out) except -1:
+    cdef Py_ssize_t n = X.shape[0], d = X.shape[1], stride = X.strides[0] // X.itemsize
+    cdef Py_ssize_t K = points.shape[0], width = scores.shape[1]
+    cdef const void *rows = address(X)
+    cdef const void *near = address(points)
+    cdef const void *score = address(scores)
+    cdef void *target = address(out)
+    with nogil:
+        loop(n, d, K, width, rows, stride, near, score, target)
+    return 0
+
+
+def score_rows(X, points, constant, out):
+    """out (n, width) = X @ points + constant, points (d, width) with width a multiple of 16."""
+    cdef score_fn loop = score_pick(X.itemsize, LEVEL)
+    cdef Py_ssize_t n = X.shape[0], d = X.shape[1], width = points.shape[1], stride = X.strides[0] // X.itemsize
+    cdef const void *rows = address(X)
+    cdef const void *columns = address(points)
+    cdef const void *start = address(constant)
+    cdef void *target = address(out)
+    with nogil:
+        loop(n, d, width, rows, stride, columns, start, target)
+
+
+def add_outer_rows(X, g, out):
+    """out (K, d) += g[:, :K].T @ X."""
+    cdef add_outer_fn loop = add_outer_pick(X.itemsize, LEVEL)
+    cdef Py_ssize_t n = X.shape[0], d = X.shape[1], stride = X.strides[0] // X.itemsize
+    cdef Py_ssize_t K = out.shape[0], width = g.shape[1]
+    cdef const void *rows = address(X)
+    cdef const void *weights = address(g)
+    cdef void *target = address(out)
+    with nogil:
+        loop(n, d, K, width, rows, stride, weights, target)

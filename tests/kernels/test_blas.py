@@ -1,0 +1,131 @@
+"""Kernels on BLAS against their NumPy twins in float64."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+from numpy.testing import assert_allclose
+
+from dpmpi import kernels
+from dpmpi.kernels import reference, statistics
+
+RTOL = {"float32": 1e-5, "float64": 1e-12}
+SHAPES = [(0, 3), (1, 1), (63, 2), (1500, 7), (700, 130)]
+LAYOUTS = [np.ascontiguousarray, np.asfortranarray, lambda X: X[::-1].copy()[::-1], lambda X: X.astype(">f4")]
+
+
+def check(name, arguments, size, dtype):
+    got, expected = np.ones((2, *np.atleast_1d(size)))
+    getattr(kernels, name)(*arguments, got)
+    exact = [a.astype(float) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in arguments]
+    getattr(reference, name)(*exact, expected)
+    scale = np.max(np.abs(expected), initial=1)
+    assert_allclose(got, expected, rtol=RTOL[dtype], atol=RTOL[dtype] * scale)
+
+
+def normal(*shape, dtype="float64", seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", RTOL)
+@pytest.mark.parametrize(("n", "d"), SHAPES)
+def test_against_numpy(n, d, dtype):
+    X, weight = normal(n, d, dtype=dtype), np.abs(normal(n, dtype=dtype))
+    check("gram", (X, None), (d, d), dtype)
+    check("gram", (X, weight), (d, d), dtype)
+    check("covariance", (X, normal(d, seed=1)), 1 + d + d * d, dtype)
+    check("dense_forward", (X, normal(d + 1, 5)), (n, 5), dtype)
+    check("dense_backward", (X, normal(n, 5, dtype=dtype, seed=2)), (d + 1, 5), dtype)
+    check("dense_backward_inputs", (normal(n, 5, dtype=dtype), normal(d + 1, 5)), (n, d), dtype)
+
+
+@pytest.mark.parametrize("dtype", RTOL)
+@pytest.mark.parametrize("K", [1, 3, 16, 17, 50])
+@pytest.mark.parametrize(("n", "d"), SHAPES)
+def test_softmax(n, d, K, dtype):
+    X, y, weight = normal(n, d, dtype=dtype), np.random.default_rng(0).integers(0, K, n), np.abs(normal(n, dtype=dtype))
+    for coef in (normal(K, d) / d, normal(K, d + 1) / d):
+        check("softmax", (X, y, None, coef), 1 + coef.size, dtype)
+        check("softmax", (X, y.astype(np.int16), weight, coef), 1 + coef.size, dtype)
+
+
+def test_softmax_derivative():
+    X, y, coef = normal(30, 4), np.random.default_rng(0).integers(0, 3, 30), normal(3, 5)
+
+    def run(coef):
+        out = np.zeros(16)
+        kernels.softmax(X, y, None, coef.reshape(3, 5), out)
+        return out
+
+    steps = 1e-5 * np.eye(15)
+    expected = [(run(coef.ravel() + s)[0] - run(coef.ravel() - s)[0]) / 2e-5 for s in steps]
+    assert_allclose(run(coef)[1:], expected, rtol=1e-7, atol=1e-7)
+
+
+def test_softmax_extreme_margins():
+    out = np.zeros(4)
+    kernels.softmax(np.array([[1e3], [-1e3]]), np.array([1, 1]), None, np.array([[1.0], [0.0], [-1.0]]), out)
+    assert_allclose(out, [2000, 1000, 0, -1000])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(layout):
+    X, y = normal(3000, 5, dtype="float32"), np.random.default_rng(0).integers(0, 3, 3000)
+    other = layout(X)
+    check("softmax", (other, y, None, normal(3, 6)), 19, "float32")
+    check("kmeans", (other, normal(4, 5, seed=3)), 25, "float32")
+    check("nearest_distance", (other, normal(4, 5, seed=3)), 3000, "float32")
+
+
+@pytest.mark.parametrize("dtype", RTOL)
+@pytest.mark.parametrize("K", [1, 5, 16, 40, 70])
+@pytest.mark.parametrize(("n", "d"), SHAPES[1:])
+def test_kmeans_and_nearest(n, d, K, dtype):
+    X, centers = normal(n, d, dtype=dtype), normal(K, d, dtype=dtype, seed=1).astype(float)
+    check("kmeans", (X, centers), 1 + K + K * d, dtype)
+    check("nearest_distance", (X * 0.01, centers * 0.01), n, dtype)
+
+
+def test_kmeans_far_from_the_origin():
+    X, centers = normal(500, 2) + 1e6, normal(6, 2, seed=1) + 1e6
+    check("kmeans", (X, centers), 19, "float64")
+    check("kmeans", (X[:0], centers), 19, "float64")
+    many = normal(60, 2, seed=2) + 1e6
+    check("kmeans", (X, many), 181, "float64")
+
+
+def test_gram_of_csr():
+    X, weight = scipy.sparse.random(200, 30, 0.2, format="csr", rng=np.random.default_rng(0)), np.abs(normal(200))
+    check("gram", (X, None), (30, 30), "float64")
+    check("gram", (X, weight), (30, 30), "float64")
+
+
+def test_covariance_matrix():
+    X = normal(1000, 4) @ normal(4, 4, seed=1) + 1e4
+    sums = np.zeros(21)
+    kernels.covariance(X, X[0], sums)
+    mean, got = statistics.covariance_matrix(sums, X[0], ddof=1)
+    assert_allclose(mean, X.mean(axis=0))
+    assert_allclose(got, np.cov(X.T), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "size", "error", "match"),
+    [
+        ("softmax", (np.ones((3, 2)), np.array([0, 1, 3]), None, np.ones((3, 2))), 7, ValueError, "y runs from 0 to 3"),
+        ("softmax", (np.ones((3, 2)), np.ones(3), None, np.ones((3, 2))), 7, TypeError, "y has dtype"),
+        ("softmax", (np.ones((3, 2)), np.ones(3, int), -np.ones(3), np.ones((3, 2))), 7, ValueError, "sample_weight"),
+        ("softmax", (np.ones((3, 2)), np.ones(3, int), None, np.ones((3, 4))), 13, ValueError, "coef has shape"),
+        ("kmeans", (np.ones((3, 2)), np.ones((0, 2))), 1, ValueError, "centers has shape"),
+        ("nearest_distance", (np.ones((3, 2)), np.ones((4, 3))), 3, ValueError, "points has shape"),
+        ("gram", (np.ones((3, 2)), None), (2, 3), ValueError, "out has shape"),
+        ("covariance", (scipy.sparse.eye(3, format="csr"), np.ones(3)), 13, TypeError, "sparse"),
+        ("dense_forward", (np.ones((3, 2)), np.ones((2, 2))), (3, 2), ValueError, "weights has shape"),
+        ("dense_backward", (np.ones((3, 2)), np.ones((2, 2))), (3, 2), ValueError, "gradient has 2 rows"),
+        ("dense_backward_inputs", (np.ones((3, 2)), np.ones((2, 3))), (3, 1), ValueError, "gradient has 2 columns"),
+    ],
+)
+def test_bad_arguments(name, arguments, size, error, match):
+    out = np.zeros(size)
+    with pytest.raises(error, match=match):
+        getattr(kernels, name)(*arguments, out)
+    assert not out.any()

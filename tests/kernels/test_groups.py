@@ -1,0 +1,91 @@
+"""Sums by key against NumPy, and NIST's hard cases of the one-way analysis of variance."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from dpmpi import kernels
+from dpmpi.kernels import reference, statistics
+
+START = {"group_count": 0.0, "group_sum": 0.0, "group_min": np.inf, "group_max": -np.inf}
+
+
+@pytest.mark.parametrize("kernel", START)
+@pytest.mark.parametrize("value", ["float32", "float64", "int16", ">f8"])
+@pytest.mark.parametrize("key", ["int8", "uint16", "int32", "int64"])
+def test_against_numpy(kernel, key, value):
+    rng = np.random.default_rng(0)
+    for n, groups in [(0, 0), (0, 3), (1, 1), (1000, 17)]:
+        keys, values = rng.integers(0, max(groups, 1), n).astype(key), (10 * rng.standard_normal(n)).astype(value)
+        arguments = (keys,) if kernel == "group_count" else (keys, values)
+        got, expected = np.full((2, groups), START[kernel])
+        getattr(kernels, kernel)(*arguments, got)
+        getattr(reference, kernel)(*arguments, expected)
+        assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", ["group_min", "group_max"])
+def test_nan_wins(kernel):
+    got = np.full(2, START[kernel])
+    getattr(kernels, kernel)(np.array([0, 0, 0, 1]), np.array([1, np.nan, 2, 3]), got)
+    assert_array_equal(got, [np.nan, 3])
+
+
+def test_means_and_variances():
+    rng = np.random.default_rng(1)
+    keys, values = rng.integers(0, 5, 1000), rng.standard_normal(1000) + 1e6
+    shift = np.full(5, values[0])
+    got, expected = np.zeros((2, 3, 5))
+    kernels.group_moments(keys, values, shift, got)
+    reference.group_moments(keys, values, shift, expected)
+    assert_allclose(got, expected, rtol=1e-12)
+    mean, variance = statistics.mean_variance(got, shift, ddof=1)
+    assert_allclose(mean, [values[keys == k].mean() for k in range(5)], rtol=1e-14)
+    assert_allclose(variance, [values[keys == k].var(ddof=1) for k in range(5)], rtol=1e-9)
+
+
+def smls(integer_part):
+    """NIST StRD one-way ANOVA data SmLs06 and SmLs09 (Simon and Lesage 1989): 9 treatments of 2001 replicates.
+
+    The first of each treatment is its mean, the others lie 0.1 below and above it in turn; F = 2001.
+    """
+    tenths = [4, 3, 5, 3, 5, 3, 5, 3, 5]
+    values = [f"{integer_part}.{t + step}" for t in tenths for step in [0] + 1000 * [-1, 1]]
+    return np.repeat(np.arange(9), 2001), np.array(values, dtype=float)
+
+
+@pytest.mark.parametrize("ranks", [1, 4])
+@pytest.mark.parametrize(("integer_part", "digits"), [(10**6, 9), (10**12, 3)])
+def test_nist_anova(integer_part, digits, ranks):
+    keys, values = smls(integer_part)
+    sums = np.zeros((3, 9))
+    for part in np.array_split(np.arange(len(keys)), ranks):
+        partial = np.zeros((3, 9))
+        kernels.group_moments(keys[part], values[part], np.full(9, values[0]), partial)
+        sums += partial
+    assert abs(statistics.one_way_anova(sums) / 2001 - 1) < 10.0**-digits
+
+
+def test_codes_of_strings():
+    got = statistics.codes(np.array(["b", "a", "c", "b"]), np.array(["a", "b", "c"]))
+    assert_array_equal(got, [1, 0, 2, 1])
+    with pytest.raises(ValueError, match="'z'"):
+        statistics.codes(np.array(["z"]), np.array(["a"]))
+
+
+@pytest.mark.parametrize(
+    ("keys", "values", "out", "error", "match"),
+    [
+        ([0, 3], [1.0, 1], np.zeros(3), ValueError, r"keys\[1\] is 3"),
+        ([0, -1], [1.0, 1], np.zeros(3), ValueError, r"keys\[1\] is -1"),
+        ([0.0, 1], [1.0, 1], np.zeros(3), TypeError, "keys has dtype"),
+        ([[0, 1]], [1.0, 1], np.zeros(3), ValueError, "keys has shape"),
+        ([0, 1], [1.0], np.zeros(3), ValueError, "values has shape"),
+        ([0, 1], [1.0, 1j], np.zeros(3), TypeError, "values has dtype"),
+        ([0, 1], [1.0, 1], np.zeros(3, int), TypeError, "out must be"),
+    ],
+)
+def test_bad_arguments(keys, values, out, error, match):
+    with pytest.raises(error, match=match):
+        kernels.group_sum(np.array(keys), np.array(values), out)
+    assert not out.any()
