@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .collectives import Communicator
+from .data import Dataset
 
 IDENTITIES: dict[str, Callable[[np.dtype], Any]] = {
     "sum": lambda dtype: 0,
@@ -86,7 +87,9 @@ class Engine:
         Args:
             kernel: called as ``kernel(*shards, *params, out)``; combines its rows' part into `out` and returns None.
                 Compiled by Cython or Numba, or plain Python.
-            shards: one array, or a tuple of arrays (or None) with the same number of rows; also zero rows.
+            shards: one array, or a tuple of arrays (or None) with the same number of rows; also zero rows. Or a
+                `dpmpi.data.Dataset`: the kernel is called once for each of its blocks (X, y, sample_weight), while
+                the next one is read.
             params: passed on as they are; the same on every rank.
             out: array of any numeric dtype and shape, overwritten: it is set to the identity of `op` before the
                 kernel runs and holds the combined result at the end.
@@ -103,12 +106,26 @@ class Engine:
             if not isinstance(out, np.ndarray):
                 raise TypeError(f"reduce: out must be a NumPy array, not {type(out).__name__}")
             out[...] = IDENTITIES[op](out.dtype)
-            if self.map(kernel, shards, *params, out) is not None:
-                raise TypeError("reduce: the kernel returned a value; it must put its result into out")
+            for block in self._blocks(shards):
+                if self.map(kernel, block, *params, out) is not None:
+                    raise TypeError("reduce: the kernel returned a value; it must put its result into out")
         except Exception as error:
             self.comm.fail(error)
         with self.timer("communicate"):
             return self.comm.allreduce(out, op)
+
+    def _blocks(self, shards: Any) -> Iterator[Any]:
+        """Yield what is in memory as it is, a Dataset block by block; waiting for a block counts as reading."""
+        if not isinstance(shards, Dataset):
+            yield shards
+            return
+        blocks = shards.blocks()
+        while True:
+            with self.timer("read"):
+                block = next(blocks, None)
+            if block is None:
+                return
+            yield block
 
 
 def _aligned(shards: Any) -> tuple[Any, ...]:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .data import Dataset
 from .data.batches import Batches
+from .data.windows import Windows
 from .engine import Engine
 from .models import MODELS, Model
 from .preprocess import Coordinates, column_squares, column_sums
 from .solvers import SolverResult, lbfgs, sgd
+from .training_rows import TrainingRows, check_arrays, survey
 
 SOLVERS = ("lbfgs", "sgd")
-# Rows that the standardised coordinates are estimated from, over all ranks: a spread is needed, not an exact value.
-SAMPLE_ROWS = 1 << 16
-CHECK_ROWS = 1 << 14  # rows looked at together for NaN and infinity
+WINDOW_ROWS = 1 << 18  # rows of all ranks that sgd takes its batches from while it streams
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,11 @@ class FitResult:
     classes: np.ndarray | None
 
     def linear_predictor(self, X: Any) -> np.ndarray:
-        """Return ``X @ coef + intercept`` (n,) float64 for X (n, d), dense or CSR."""
+        """Return ``X @ coef + intercept`` (n,) float64 for X (n, d): dense, CSR, or a Dataset's rows on this rank."""
         from .kernels import linear_predictor
 
+        if isinstance(X, Dataset):
+            return np.concatenate([np.zeros(0), *(self.linear_predictor(block.X) for block in X.blocks())])
         out = np.zeros(X.shape[0])
         linear_predictor(X, np.append(self.coef, self.intercept), out)
         return out
@@ -77,7 +80,7 @@ def fit(
     engine: Engine,
     model: str,
     X: Any,
-    y: np.ndarray,
+    y: np.ndarray | None = None,
     sample_weight: np.ndarray | None = None,
     *,
     l2: float = 0.0,
@@ -97,7 +100,9 @@ def fit(
         engine: the ranks.
         model: "linear" (half the squared error) or "logistic" (two classes).
         X: this rank's rows (n, d): array or SciPy CSR, float32 or float64; other real dtypes are converted. d and
-            dtype the same on every rank, n any number, also none.
+            dtype the same on every rank, n any number, also none. Or a `dpmpi.data.Dataset` with the rows, targets and
+            weights: loaded where it fits into its `max_memory`, else read anew at every pass ("sgd" then takes its
+            batches out of windows of rows, see `dpmpi.data.windows`).
         y: (n,) targets; for "logistic" any two numbers as labels, over all ranks.
         sample_weight: (n,) non-negative weights, or None on every rank.
         l2: penalty on coef, not on the intercept.
@@ -118,24 +123,23 @@ def fit(
         0) and column of a NaN or infinity; MismatchError when the ranks' arguments differ.
     """
     arguments = (model, l2, solver, fit_intercept, tol, max_iter, batch_size, learning_rate, momentum, seed)
-    with engine.comm.together(f"fit{arguments}, sample_weight {'not ' if sample_weight is None else ''}given"):
+    rows_are = (
+        "a Dataset" if isinstance(X, Dataset) else f"arrays, sample_weight {'not ' * (sample_weight is None)}given"
+    )
+    with engine.comm.together(f"fit{arguments} of {rows_are}"):
         _check_arguments(model, l2, solver, tol, max_iter, batch_size, learning_rate, momentum, seed)
-        X, y, sample_weight = _check_shapes(X, y, sample_weight)
-    n_rows, first_row = _agree_on_shape(engine, X)
-    with engine.comm.together("checking the data"), engine.timer("compute"):
-        _check_finite(X, first_row, "X")
-        _check_finite(y[:, None], first_row, "y")
-        if sample_weight is not None:
-            _check_weights(sample_weight, first_row)
+    if isinstance(X, Dataset) and X.fits:
+        table = X.load()
+        X, y, sample_weight = table.X, table.y, table.sample_weight
     chosen = MODELS[model]
-    classes = None
-    if chosen.classifier:
-        classes = _find_classes(engine, y)
-        y = (y == classes[1]).astype(X.dtype)
-    problem = _Problem(engine, chosen, X, y, sample_weight, l2, fit_intercept, n_rows, first_row)
-    start = np.zeros(X.shape[1] + fit_intercept)
+    if isinstance(X, Dataset):
+        rows = survey(engine, X, chosen.classifier)
+    else:
+        rows = check_arrays(engine, X, y, sample_weight, chosen.classifier)
+    problem = _Problem(engine, chosen, rows, l2, fit_intercept)
+    start = np.zeros(rows.n_columns + fit_intercept)
     if solver == "lbfgs":
-        default_tol, resolution = (1e-6, 1e-6) if X.dtype == np.float32 else (1e-8, 1e-9)
+        default_tol, resolution = (1e-6, 1e-6) if rows.dtype == np.float32 else (1e-8, 1e-9)
         found = lbfgs(
             problem.objective,
             start,
@@ -152,7 +156,7 @@ def fit(
     coef, intercept = (parameters[:-1], float(parameters[-1])) if fit_intercept else (parameters, 0.0)
     return FitResult(
         model, solver, coef, intercept, found.loss, found.n_iter, found.converged, found.message, found.history, l2,
-        classes,
+        rows.classes,
     )  # fmt: skip
 
 
@@ -163,43 +167,36 @@ class _Problem:
         self,
         engine: Engine,
         model: Model,
-        X: Any,
-        y: np.ndarray,
-        sample_weight: np.ndarray | None,
+        rows: TrainingRows,
         l2: float,
         fit_intercept: bool,
-        n_rows: int,
-        first_row: int,
     ) -> None:
-        self.engine, self.model, self.l2, self.n_rows, self.first_row = engine, model, l2, n_rows, first_row
-        self.shards = (X, y, sample_weight)
-        self.n_columns = X.shape[1]
-        self.coordinates = _coordinates(engine, X, first_row, n_rows, l2 / model.curvature, fit_intercept)
+        self.engine, self.model, self.rows, self.l2 = engine, model, rows, l2
+        self.coordinates = _coordinates(engine, rows, l2 / model.curvature, fit_intercept)
         # loss, gradient, sum of weights: one all-reduce a step
-        self.out = np.zeros(1 + self.n_columns + fit_intercept + 1)
-        self.total_weight = float(n_rows)
-        if sample_weight is not None:
-            self.total_weight = float(engine.comm.allreduce(np.array([sample_weight.sum(dtype=np.float64)]))[0])
-            if self.total_weight == 0:
-                raise ValueError("sample_weight: all weights are zero")
+        self.out = np.zeros(1 + rows.n_columns + fit_intercept + 1)
 
     def objective(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        return self._evaluate(self.shards, x, self.total_weight)
+        return self._evaluate(self.rows.shards, x, self.rows.total_weight)
 
-    def on_rows(self, rows: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Return the gradient on a batch of which this rank holds `rows`."""
-        return self._evaluate(tuple(None if a is None else a[rows] for a in self.shards), x, None)[1]
+    def on_batch(self, coming: Iterator[Any], x: np.ndarray) -> np.ndarray:
+        """Return the gradient on the next batch, of which this rank holds what comes next."""
+        try:
+            shards = tuple(next(coming))
+        except Exception as error:  # a file that went bad
+            self.engine.comm.fail(error)
+        return self._evaluate(shards, x, None)[1]
 
-    def _evaluate(self, shards: tuple[Any, ...], x: np.ndarray, total: float | None) -> tuple[float, np.ndarray]:
+    def _evaluate(self, shards: Any, x: np.ndarray, total: float | None) -> tuple[float, np.ndarray]:
         parameters = self.coordinates.parameters(x)
         out = self.engine.reduce(_weighted_loss, shards, self.model.loss, parameters, out=self.out)
         total = out[-1] if total is None else total
         if total > 0:  # else a batch of zero weights: only the penalty counts
             out /= total
-        coef = parameters[: self.n_columns]
+        coef = parameters[: self.rows.n_columns]
         loss = float(out[0]) + 0.5 * self.l2 * float(coef @ coef)
         gradient = out[1:-1].copy()
-        gradient[: self.n_columns] += self.l2 * coef
+        gradient[: self.rows.n_columns] += self.l2 * coef
         return loss, self.coordinates.gradient(gradient)
 
 
@@ -226,15 +223,19 @@ def _sgd(
     max_iter: int | None,
     callback: Callable[[int, float], None] | None,
 ) -> SolverResult:
-    batches = Batches(problem.n_rows, batch_size, seed)
-    first, last = problem.first_row, problem.first_row + problem.shards[0].shape[0]
-    rows: list[np.ndarray] = []
+    rows = problem.rows
+    batches: Batches | Windows
+    if isinstance(rows.shards, Dataset):
+        batches = Windows(rows.n_rows, batch_size, WINDOW_ROWS, seed)
+    else:
+        batches = Batches(rows.n_rows, batch_size, seed)
+    coming: Iterator[Any] = iter(())
 
     def batch_gradient(epoch: int, batch: int, x: np.ndarray) -> np.ndarray:
-        nonlocal rows
+        nonlocal coming
         if batch == 0:
-            rows = batches.split(epoch, first, last)
-        return problem.on_rows(rows[batch], x)
+            coming = _batches(rows, batch_size, seed, epoch)
+        return problem.on_batch(coming, x)
 
     return sgd(
         problem.objective,
@@ -249,16 +250,21 @@ def _sgd(
     )
 
 
-def _coordinates(
-    engine: Engine, X: Any, first_row: int, n_rows: int, penalty: float, fit_intercept: bool
-) -> Coordinates:
-    # Every step-th row counted over all ranks, so that any number of ranks finds the same coordinates.
-    step = max(1, n_rows // SAMPLE_ROWS)
-    sample = X[-first_row % step :: step]
-    d = X.shape[1]
-    sums = engine.reduce(column_sums, sample, out=np.zeros(d + 1))
+def _batches(rows: TrainingRows, batch_size: int, seed: int, epoch: int) -> Iterator[Any]:
+    """Yield this rank's part of each batch of an epoch."""
+    if isinstance(rows.shards, Dataset):
+        yield from rows.shards.batches(batch_size, seed, epoch, WINDOW_ROWS)
+    else:
+        last = rows.first_row + rows.shards[0].shape[0]
+        for some in Batches(rows.n_rows, batch_size, seed).split(epoch, rows.first_row, last):
+            yield tuple(None if part is None else part[some] for part in rows.shards)
+
+
+def _coordinates(engine: Engine, rows: TrainingRows, penalty: float, fit_intercept: bool) -> Coordinates:
+    d = rows.n_columns
+    sums = engine.reduce(column_sums, rows.sample, out=np.zeros(d + 1))
     mean = sums[:-1] / sums[-1] if fit_intercept else np.zeros(d)
-    squares = engine.reduce(column_squares, sample, mean, out=np.zeros(d))
+    squares = engine.reduce(column_squares, rows.sample, mean, out=np.zeros(d))
     return Coordinates.from_sums(mean, squares, float(sums[-1]), penalty, fit_intercept)
 
 
@@ -291,72 +297,3 @@ def _check_arguments(
         raise ValueError(f"momentum must be at least 0 and below 1, not {momentum}")
     if seed < 0:
         raise ValueError(f"seed must be 0 or more, not {seed}")
-
-
-def _check_shapes(X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
-    X = X.tocsr() if hasattr(X, "tocsr") else np.asarray(X)
-    if X.ndim != 2:
-        raise ValueError(f"X must have two dimensions, rows and columns, not shape {X.shape}")
-    if X.dtype.kind not in "biuf":
-        raise TypeError(f"X must be numbers, not dtype {X.dtype}")
-    if X.dtype not in (np.float32, np.float64):
-        X = X.astype(np.float64)
-    y = _vector(y, "y", X.shape[0])
-    if sample_weight is not None:
-        sample_weight = _vector(sample_weight, "sample_weight", X.shape[0]).astype(X.dtype, copy=False)
-    return X, y, sample_weight
-
-
-def _vector(values: Any, name: str, n: int) -> np.ndarray:
-    values = np.asarray(values)
-    if values.ndim != 1 or values.shape[0] != n:
-        raise ValueError(f"{name} must have one value for each of the {n} rows of X, but has shape {values.shape}")
-    if values.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must be numbers, not dtype {values.dtype}")
-    return values.astype(np.float64, copy=False)
-
-
-def _agree_on_shape(engine: Engine, X: Any) -> tuple[int, int]:
-    shapes = engine.comm.share((X.shape, X.dtype.name))
-    kinds = {(shape[1], dtype) for shape, dtype in shapes}
-    if len(kinds) > 1:
-        told = "; ".join(f"rank {rank}: {s[1]} columns of {dtype}" for rank, (s, dtype) in enumerate(shapes))
-        raise ValueError(f"X must have the same columns and dtype on every rank, but has {told}")
-    rows = [shape[0] for shape, _ in shapes]
-    if sum(rows) == 0:
-        raise ValueError("X has no rows on any rank")
-    return sum(rows), sum(rows[: engine.rank])
-
-
-def _check_finite(X: Any, first_row: int, name: str) -> None:
-    sparse = hasattr(X, "indptr")
-    values = X.data[:, None] if sparse else X
-    for low in range(0, values.shape[0], CHECK_ROWS):
-        bad = ~np.isfinite(values[low : low + CHECK_ROWS])
-        if bad.any():
-            row, column = np.argwhere(bad)[0]
-            row += low
-            value = values[row, column]
-            if sparse:
-                row, column = np.searchsorted(X.indptr, row, "right") - 1, X.indices[row]
-            where = f"row {first_row + row}" + (f", column {column}" if name == "X" else "")
-            raise ValueError(f"{name} is {value} at {where} (counted from 0 over all ranks); remove or replace it")
-
-
-def _check_weights(sample_weight: np.ndarray, first_row: int) -> None:
-    bad = ~(np.isfinite(sample_weight) & (sample_weight >= 0))
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise ValueError(f"sample_weight is {sample_weight[row]} at row {first_row + row}; weights are 0 or more")
-
-
-def _find_classes(engine: Engine, y: np.ndarray) -> np.ndarray:
-    # Three labels are enough to see that there are too many.
-    labels = np.unique(np.concatenate(engine.comm.share(np.unique(y)[:3])))
-    if len(labels) != 2:
-        more = " or more" if len(labels) > 2 else ""
-        raise ValueError(
-            f"a logistic model needs exactly two classes in y, but found {len(labels)}{more}: "
-            f"{', '.join(f'{label:g}' for label in labels[:3])}"
-        )
-    return labels

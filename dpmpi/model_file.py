@@ -11,6 +11,7 @@ import numpy as np
 from .data import DataError, atomic_write
 from .fit import FitResult
 from .models import MODELS
+from .preprocess import Pipeline
 
 FORMAT_VERSION = 1
 
@@ -23,11 +24,13 @@ class SavedModel:
         result: the fitted model.
         columns: names of the d columns, or None when the data had none.
         target: name of the target column, or None.
+        pipeline: what made the d columns out of the raw ones, or None.
     """
 
     result: FitResult
     columns: list[str] | None
     target: str | None
+    pipeline: Pipeline | None = None
 
 
 def save(path: str | Path, model: SavedModel) -> None:
@@ -52,6 +55,8 @@ def save(path: str | Path, model: SavedModel) -> None:
         arrays["columns"] = np.array(model.columns, np.str_)
     if model.target is not None:
         arrays["target"] = np.array(model.target)
+    if model.pipeline is not None:
+        arrays["pipeline"] = np.array(model.pipeline.to_json())
     with atomic_write(path) as file:
         np.savez(file, allow_pickle=False, **arrays)
 
@@ -88,5 +93,11 @@ def load(path: str | Path) -> SavedModel:
         )
     except KeyError as error:
         raise DataError(f"{path}: not a dpmpi model: it has no {error.args[0]!r}") from error
+    try:
+        pipeline = Pipeline.from_json(str(arrays["pipeline"])) if "pipeline" in arrays else None
+    except ValueError as error:
+        raise DataError(f"{path}: its preprocessing cannot be read: {error}") from error
     columns, target = arrays.get("columns"), arrays.get("target")
-    return SavedModel(result, None if columns is None else columns.tolist(), None if target is None else str(target))
+    return SavedModel(
+        result, None if columns is None else columns.tolist(), None if target is None else str(target), pipeline
+    )

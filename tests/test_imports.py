@@ -19,10 +19,24 @@ ALLOWED = {
     "collectives": {"partition", "kernels"},
     "data": {"partition", "kernels"},
     "engine": {"collectives", "data", "partition"},
-    "fit": {"engine", "models", "preprocess", "solvers", "data", "kernels"},
-    "metrics": {"engine", "fit"},
-    "model_file": {"data", "fit", "models"},
-    "cli": {"engine", "data", "fit", "metrics", "model_file", "models", "kernels"},
+    "prepare": {"data", "engine", "preprocess"},
+    "summaries": {"data", "engine", "prepare", "preprocess"},
+    "training_rows": {"engine", "data"},
+    "fit": {"training_rows", "engine", "models", "preprocess", "solvers", "data", "kernels"},
+    "metrics": {"data", "engine", "fit", "models"},
+    "model_file": {"data", "fit", "models", "preprocess"},
+    "cli": {
+        "engine",
+        "data",
+        "fit",
+        "metrics",
+        "model_file",
+        "models",
+        "kernels",
+        "prepare",
+        "preprocess",
+        "summaries",
+    },
 }
 
 

@@ -1,4 +1,4 @@
-"""What the README shows, runs."""
+"""What the README and the docs show, runs."""
 
 import re
 import shlex
@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-SNIPPETS = [text for language, text in BLOCKS if language == "python"]
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+BLOCKS = BLOCK.findall((ROOT / "README.md").read_text())
+DOCS = [found for path in sorted((ROOT / "docs").glob("*.md")) for found in BLOCK.findall(path.read_text())]
+SNIPPETS = [text for language, text in BLOCKS + DOCS if language == "python"]
 COMMANDS = [text.strip() for language, text in BLOCKS if language == "sh"]
 
 
@@ -17,7 +19,7 @@ COMMANDS = [text.strip() for language, text in BLOCKS if language == "sh"]
 def test_python(mpiexec, tmp_path, snippet, ranks):
     script = tmp_path / "snippet.py"
     script.write_text(snippet)
-    done = mpiexec(ranks, str(script))
+    done = mpiexec(ranks, str(script), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 

@@ -15,7 +15,10 @@ from ..engine import Engine
 from ..fit import SOLVERS, FitResult, fit
 from ..metrics import evaluate
 from ..models import MODELS
-from .options import add_data_options, check_outputs
+from ..prepare import apply_pipeline, fit_pipeline
+from ..preprocess import text_columns
+from .options import add_data_options, arrays_or_stream, check_outputs, open_data
+from .preprocess import add_preprocess_options, steps
 from .progress import Progress
 
 OBJECTIVE = (
@@ -47,6 +50,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--learning-rate", type=float, default=0.05, help="sgd: first step length (default 0.05)")
     parser.add_argument("--momentum", type=float, default=0.9, help="sgd: share of the last step kept (default 0.9)")
     parser.add_argument("--seed", type=int, default=0, help="sgd: seed of the batches (default 0)")
+    add_preprocess_options(parser)
     parser.add_argument("--output", metavar="MODEL.npz", help="write the fitted model here")
     parser.add_argument("--report", metavar="REPORT.json", help="write what was run and found here, as JSON")
     parser.add_argument(
@@ -60,28 +64,38 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     """Run the command on every rank; rank 0 prints and writes."""
     begin = time.perf_counter()
     check_outputs(engine, options.output, options.report)
-    with engine.timer("read"):
-        table = data.read(
-            options.data,
-            ranks=engine.comm,
-            target=options.target,
-            columns=options.columns.split(",") if options.columns else None,
-            weight=options.weight,
-            format=options.format,
-        )
-        y = _target(engine, table)
+    with engine.comm.together("reading the options"):
+        preprocessing = steps(options)
+    dataset = open_data(
+        engine,
+        options,
+        target=options.target,
+        columns=options.columns.split(",") if options.columns else None,
+        weight=options.weight,
+        text=text_columns(preprocessing),
+        missing=bool(options.impute),
+    )
+    if dataset.target is None:
+        raise data.DataError(f"{dataset.source}: name the column to fit with --target")
+    raw_columns = dataset.columns
+    pipeline = None
+    if preprocessing:
+        if dataset.fits:  # to be passed over several times
+            with engine.comm.together("reading the data"), engine.timer("read"):
+                dataset = dataset.keep()
+        pipeline = fit_pipeline(engine, dataset, preprocessing)
+        dataset = apply_pipeline(dataset, pipeline)
+    rows = arrays_or_stream(engine, dataset)
     nodes = len(set(engine.comm.node_names()))
-    rows = engine.comm.share(table.X.shape[0])
+    counts = engine.comm.share(dataset.n_local)
     if engine.rank == 0:
-        print(_headline(engine, options, table, rows, nodes), flush=True)
+        print(_headline(engine, options, dataset, counts, nodes), flush=True)
     progress = Progress(options.progress) if engine.rank == 0 else Progress("off")
     unit = "epoch" if options.solver == "sgd" else "iteration"
     result = fit(
         engine,
         options.model,
-        table.X,
-        y,
-        table.sample_weight,
+        *rows,
         l2=options.l2,
         solver=options.solver,
         fit_intercept=not options.no_intercept,
@@ -94,14 +108,14 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
         callback=lambda n, loss: progress.update(f"{unit} {n}  loss {loss:.10g}"),
     )
     progress.close()
-    metrics = evaluate(engine, result, table.X, y)
+    metrics = evaluate(engine, result, *rows[:2])
     seconds = _seconds(engine, time.perf_counter() - begin)
-    report = _report(engine, options, table, rows, nodes, result, metrics, seconds)
+    report = _report(engine, options, dataset, counts, nodes, result, metrics, seconds)
     with engine.comm.together("writing the results"):
         if engine.rank == 0:
             if options.output:
-                columns = None if table.columns is None else list(table.columns)
-                model_file.save(options.output, model_file.SavedModel(result, columns, table.target))
+                columns = None if raw_columns is None else list(raw_columns)
+                model_file.save(options.output, model_file.SavedModel(result, columns, dataset.target, pipeline))
             if options.report:
                 with data.atomic_write(options.report) as file:
                     file.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
@@ -111,20 +125,15 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
             print(f"wrote     {path}")
 
 
-def _target(engine: Engine, table: data.Table) -> np.ndarray:
-    with engine.comm.together("reading the target"):
-        if table.y is None:
-            raise data.DataError(f"{table.source}: name the column to fit with --target")
-        return table.y
-
-
-def _headline(engine: Engine, options: argparse.Namespace, table: data.Table, rows: list[int], nodes: int) -> str:
-    each = f"{rows[0]}" if min(rows) == max(rows) else f"{min(rows)} to {max(rows)}"
+def _headline(engine: Engine, options: argparse.Namespace, dataset: data.Dataset, counts: list[int], nodes: int) -> str:
+    each = f"{counts[0]}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    streamed = "" if dataset.fits else ", streamed"
     plural = "s" if engine.size > 1 else ""
     return (
         f"dpmpi     {engine.size} rank{plural} on {nodes} node{'s' if nodes > 1 else ''}, "
         f"{engine.comm.library()['mpi_library']}\n"
-        f"data      {table.source}: {table.n_rows} rows x {table.X.shape[1]} columns, {each} rows per rank\n"
+        f"data      {dataset.source}: {dataset.n_rows} rows x {dataset.n_columns} columns, "
+        f"{each} rows per rank{streamed}\n"
         f"model     {options.model}, l2 {options.l2:g}, solver {options.solver}"
     )
 
@@ -139,8 +148,8 @@ def _seconds(engine: Engine, total: float) -> dict[str, float]:
 def _report(
     engine: Engine,
     options: argparse.Namespace,
-    table: data.Table,
-    rows: list[int],
+    dataset: data.Dataset,
+    counts: list[int],
     nodes: int,
     result: FitResult,
     metrics: dict[str, float | None],
@@ -153,9 +162,10 @@ def _report(
         "l2": result.l2,
         "ranks": engine.size,
         "nodes": nodes,
-        "rows": table.n_rows,
-        "rows_per_rank": rows,
-        "columns": int(table.X.shape[1]),
+        "rows": dataset.n_rows,
+        "rows_per_rank": counts,
+        "columns": dataset.n_columns,
+        "streamed": not dataset.fits,
         "loss": result.loss,
         "n_iter": result.n_iter,
         "converged": result.converged,

@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from ..engine import Engine
-from . import fit, info, predict, tune
+from . import describe, fit, groupby, info, predict, tune
 
 USER_ERROR = 2
 
-DESCRIPTION = "Data parallelism on MPI clusters: fit and apply models with the rows shared out over ranks."
+DESCRIPTION = "Data parallelism on MPI clusters: fit and apply models, summarise tables, rows shared out over ranks."
 EPILOG = """Run it on one process as it is, on several with the launcher of your MPI:
   mpiexec -n 4 dpmpi fit train.csv --target y --model logistic --output model.npz
 Exit status: 0 when done, 2 for a mistake in the arguments or the data, anything else for a failure."""
@@ -58,7 +58,7 @@ def _run(engine: Engine, arguments: Sequence[str] | None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"dpmpi {__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
-    for command in (fit, predict, info, tune):
+    for command in (fit, predict, describe, groupby, info, tune):
         command.add_parser(commands).set_defaults(run=command.run)
     try:
         options = parser.parse_args(arguments)

@@ -3,21 +3,61 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from .. import data
 from ..engine import Engine
 
 
+def add_input_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which files to read, and how."""
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        help=f"file with the rows ({', '.join(data.FORMATS)}; text also .gz), a folder of such files, or a pattern in "
+        "quotes ('part-*.csv')",
+    )
+    parser.add_argument("--format", choices=data.FORMATS, help="format of DATA (default: by name and first line)")
+    parser.add_argument(
+        "--max-memory",
+        metavar="SIZE",
+        type=_size,
+        help="memory for data on each rank, as 256MiB or 2GB (default: half of what the rank may use); rows that do "
+        "not fit are read anew whenever they are needed",
+    )
+
+
 def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say what to read."""
-    parser.add_argument("data", metavar="DATA", help=f"file with the rows ({', '.join(data.FORMATS)})")
+    """Add the options that say what to read for a model."""
+    add_input_options(parser)
     parser.add_argument(
         "--target",
         metavar="COLUMN",
         help="the column to predict: a name (CSV), a number (-1 is the last), or the name of an array (.npz, default "
         "y); libsvm files carry it as their label",
     )
-    parser.add_argument("--format", choices=data.FORMATS, help="format of DATA (default: by name and first line)")
+
+
+def _size(text: str) -> int:
+    try:
+        return data.parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def open_data(engine: Engine, options: argparse.Namespace, **wanted: Any) -> data.Dataset:
+    """Open DATA; collective. `wanted` as for `data.open`."""
+    with engine.timer("read"):
+        return data.open(options.data, engine.comm, format=options.format, max_memory=options.max_memory, **wanted)
+
+
+def arrays_or_stream(engine: Engine, dataset: data.Dataset) -> tuple[Any, ...]:
+    """X, y and weights of a data set that fits into memory; else the data set alone, to be streamed. Collective."""
+    if not dataset.fits:
+        return (dataset,)
+    with engine.timer("read"):
+        table = dataset.load()
+    return table.X, table.y, table.sample_weight
 
 
 def check_outputs(engine: Engine, *paths: str | None) -> None:

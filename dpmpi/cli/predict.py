@@ -13,8 +13,10 @@ import numpy as np
 
 from .. import data, model_file
 from ..engine import Engine
+from ..fit import FitResult
 from ..metrics import evaluate
-from .options import add_data_options, check_outputs
+from ..prepare import apply_pipeline
+from .options import add_data_options, arrays_or_stream, check_outputs, open_data
 
 STANDARD_OUTPUT = "-"
 ROWS_AT_ONCE = 1 << 16
@@ -47,20 +49,25 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     with engine.comm.together("reading the model"):
         loaded = model_file.load(options.model) if engine.rank == 0 else None
     saved: model_file.SavedModel = engine.comm.share(loaded)[0]
-    with engine.timer("read"):
-        table = data.read(
-            options.data,
-            ranks=engine.comm,
-            target=options.target or saved.target,
-            target_required=options.target is not None,
-            columns=saved.columns,
-            n_columns=len(saved.result.coef),
-            format=options.format,
-        )
-    predictions = engine.map(_predictions, table.X, saved)
-    metrics = {} if table.y is None else evaluate(engine, saved.result, table.X, table.y)
+    raw = saved.pipeline
+    dataset = open_data(
+        engine,
+        options,
+        target=options.target or saved.target,
+        target_required=options.target is not None,
+        columns=saved.columns,
+        n_columns=len(saved.result.coef) if raw is None else len(raw.numbers),
+        text=() if raw is None else raw.text,
+        missing=raw is not None,
+    )
+    if raw is not None:
+        dataset = apply_pipeline(dataset, raw)
+    rows = arrays_or_stream(engine, dataset)[:2]
+    with engine.comm.together("predicting"):
+        predictions = _predictions(engine, rows[0], saved.result)
+    metrics = {} if dataset.target is None else evaluate(engine, saved.result, *rows)
     _write_all(engine, options.output, predictions, saved.result.classes is not None)
-    report = {"model": saved.result.model, "ranks": engine.size, "rows": table.n_rows, "metrics": metrics}
+    report = {"model": saved.result.model, "ranks": engine.size, "rows": dataset.n_rows, "metrics": metrics}
     with engine.comm.together("writing the report"):
         if engine.rank == 0 and options.report:
             with data.atomic_write(options.report) as file:
@@ -69,16 +76,22 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
         return
     told = "  ".join(f"{name} {'undefined' if value is None else f'{value:.6g}'}" for name, value in metrics.items())
     stream = sys.stdout if to_file else sys.stderr
-    print(f"{table.n_rows} predictions by a {saved.result.model} model{': ' + told if told else ''}", file=stream)
+    print(f"{dataset.n_rows} predictions by a {saved.result.model} model{': ' + told if told else ''}", file=stream)
     for path in filter(None, (options.output if to_file else None, options.report)):
         print(f"wrote {path}", file=stream)
 
 
-def _predictions(X: Any, saved: model_file.SavedModel) -> np.ndarray:
-    """Return (n, 1) predictions, or (n, 2) labels and probabilities."""
-    columns = [saved.result.predict(X)]
-    if saved.result.classes is not None:
-        columns.append(saved.result.predict_proba(X))
+def _predictions(engine: Engine, rows: Any, result: FitResult) -> np.ndarray:
+    """Return (n, 1) predictions, or (n, 2) labels and probabilities, of this rank's rows."""
+    blocks = (block.X for block in rows.blocks()) if isinstance(rows, data.Dataset) else [rows]
+    width = 1 if result.classes is None else 2
+    return np.concatenate([np.zeros((0, width)), *(engine.map(_predict, X, result) for X in blocks)])
+
+
+def _predict(X: Any, result: FitResult) -> np.ndarray:
+    columns = [result.predict(X)]
+    if result.classes is not None:
+        columns.append(result.predict_proba(X))
     return np.column_stack(columns)
 
 

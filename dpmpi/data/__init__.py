@@ -1,10 +1,54 @@
-"""Readers: a file's rows to their ranks, as plain arrays. Knows no MPI: what ranks agree on goes through `Ranks`."""
+"""Readers: files' rows to their ranks, as a run of blocks or as plain arrays.
 
-from .errors import DataError
+Knows no MPI: what ranks agree on goes through `Ranks`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .dataset import Dataset
+from .errors import BadRow, DataError
 from .ranks import OneRank, Ranks
-from .read import read
-from .source import FORMATS
-from .table import Table
+from .table import Block, Frame, Table
 from .write import atomic_write, check_writable
 
-__all__ = ["FORMATS", "DataError", "OneRank", "Ranks", "Table", "atomic_write", "check_writable", "read"]
+if TYPE_CHECKING:
+    from .kinds import find_text_columns
+    from .memory import parse_size
+    from .opening import open, read
+    from .source import FORMATS
+
+__all__ = [
+    "FORMATS",
+    "BadRow",
+    "Block",
+    "DataError",
+    "Dataset",
+    "Frame",
+    "OneRank",
+    "Ranks",
+    "Table",
+    "atomic_write",
+    "check_writable",
+    "find_text_columns",
+    "open",
+    "parse_size",
+    "read",
+]
+
+# Imported when first used, so that `import dpmpi` stays cheap: every engine knows a Dataset, few open one.
+_MODULES = {
+    "FORMATS": "source",
+    "find_text_columns": "kinds",
+    "open": "opening",
+    "parse_size": "memory",
+    "read": "opening",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -26,17 +26,25 @@ class Batches:
 
     def split(self, epoch: int, start: int, stop: int) -> list[np.ndarray]:
         """Return for each batch the rows of ``start:stop`` in it, ascending, counted from `start` (int64 arrays)."""
+        return group(self.batch_of(epoch, start, stop), self.n_batches)
+
+    def batch_of(self, epoch: int, start: int, stop: int) -> np.ndarray:
+        """Return the number of the batch that each of the rows ``start:stop`` is in, int64 (stop - start,)."""
         if start == stop:
-            return [np.empty(0, np.int64)] * self.n_batches
+            return np.empty(0, np.int64)
         first, last = start // self.n_batches, -(-stop // self.n_batches)
         stripes = np.arange(first, last, dtype=np.uint64)[:, None]
         positions = np.arange(self.n_batches, dtype=np.uint64)
         keys = _mix(_mix(_mix(stripes ^ _mix(np.uint64(self.seed))) + np.uint64(epoch)) + positions)
         batch_of = np.argsort(keys, axis=1, kind="stable").reshape(-1)
-        batch_of = batch_of[start - first * self.n_batches : stop - first * self.n_batches]
-        order = np.argsort(batch_of, kind="stable")
-        ends = np.cumsum(np.bincount(batch_of, minlength=self.n_batches))
-        return np.split(order, ends[:-1])
+        return batch_of[start - first * self.n_batches : stop - first * self.n_batches]
+
+
+def group(batch_of: np.ndarray, n_batches: int) -> list[np.ndarray]:
+    """For each batch the positions in `batch_of` that name it, ascending."""
+    order = np.argsort(batch_of, kind="stable")
+    ends = np.cumsum(np.bincount(batch_of, minlength=n_batches))
+    return np.split(order, ends[:-1])
 
 
 def _mix(x: np.ndarray | np.uint64) -> np.ndarray:

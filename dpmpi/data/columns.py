@@ -12,21 +12,25 @@ Column = str | int
 
 
 class Wanted(NamedTuple):
-    """What the caller of `read` asks for, in his words: names, or numbers from 0 where -1 is the last."""
+    """What the caller of `open` asks for, in his words: names, or numbers from 0 where -1 is the last."""
 
     target: Column | None = None
     columns: Sequence[Column] | None = None
     weight: Column | None = None
     target_required: bool = True
     n_columns: int | None = None
+    text: Sequence[str] = ()
+    missing: bool = False
 
 
 class Choice(NamedTuple):
-    """Column numbers from 0."""
+    """Column numbers from 0; `features` are X's, those of `text` stand beside it."""
 
     features: tuple[int, ...]
     target: int | None
     weight: int | None
+    text: tuple[int, ...] = ()
+    missing: bool = False  # whether a number of X may be missing
 
 
 def choose(path: str, wanted: Wanted, n_columns: int, names: Sequence[str] | None) -> Choice:
@@ -37,7 +41,7 @@ def choose(path: str, wanted: Wanted, n_columns: int, names: Sequence[str] | Non
     Raises DataError for an unknown column, one that is asked for twice, or when none is left for X.
     """
     if wanted.columns is None and n_columns == wanted.n_columns and not wanted.target_required:
-        return Choice(tuple(range(n_columns)), None, None)
+        return Choice(tuple(range(n_columns)), None, None, (), wanted.missing)
     weight = None if wanted.weight is None else find_column(path, n_columns, names, wanted.weight)
     target = None
     if wanted.target is not None:
@@ -50,14 +54,16 @@ def choose(path: str, wanted: Wanted, n_columns: int, names: Sequence[str] | Non
         features = [column for column in range(n_columns) if column not in (target, weight)]
     else:
         features = [find_column(path, n_columns, names, column) for column in wanted.columns]
-    chosen = features + [column for column in (target, weight) if column is not None]
+    text = tuple(find_column(path, n_columns, names, column) for column in wanted.text)
+    features = [column for column in features if column not in text]
+    chosen = [*features, *text] + [column for column in (target, weight) if column is not None]
     twice = [column for column, count in Counter(chosen).items() if count > 1]
     if twice:
         label = repr(names[twice[0]]) if names else str(twice[0])
-        raise DataError(f"{path}: column {label} is asked for twice among columns, target and weight")
-    if not features:
+        raise DataError(f"{path}: column {label} is asked for twice among columns, text, target and weight")
+    if not features and not text:
         raise DataError(f"{path}: no column is left for X")
-    return Choice(tuple(features), target, weight)
+    return Choice(tuple(features), target, weight, text, wanted.missing)
 
 
 def find_column(path: str, n_columns: int, names: Sequence[str] | None, column: Column) -> int:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .columns import Choice, Wanted, choose
 from .errors import BadRow, DataError, Fault
-from .lines import parse_lines
+from .lines import cut_lines, read_lines
 from .ranks import Ranks
+from .reader import Piece
 from .source import Source
-from .table import Block, Table
+from .table import Block, Frame, codes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,14 +26,15 @@ DELIMITERS = {"csv": ",", "tsv": "\t"}
 _LONGEST_LINE = 1 << 26
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _BLANK_LINES = re.compile(rb"[\r\n]*")
+_LONE_RETURN = re.compile(rb"\r(?!\n)")
 
 
 @dataclass(frozen=True)
 class Header:
-    """The head of the file, the same on every rank. `begin` is the byte, `lines` the line behind the header line.
+    """The head of a file, the same on every rank. `begin` is the byte, `lines` the line behind the header line.
 
     `booleans` are the columns whose first cell is true or false: the kind of a column must not depend on which rows a
-    rank happens to own, so the first row of the file decides.
+    rank happens to own, so the first row of the first file decides.
     """
 
     delimiter: str
@@ -43,42 +44,85 @@ class Header:
     lines: int
 
 
-def read_delimited(source: Source, ranks: Ranks, wanted: Wanted) -> Table:
-    """Read this rank's rows of a CSV or TSV file; collective. Raises DataError, see `read`."""
-    header = agree_header(source, ranks)
-    names = header.names
-    choice = choose(source.path, wanted, len(names), names)
-    block, start, n_rows = parse_lines(source, ranks, header.begin, header.lines, partial(parse, header, choice))
-    return Table(
-        *block,
-        columns=tuple(names[column] for column in choice.features),
-        target=None if choice.target is None else names[choice.target],
-        start=start,
-        n_rows=n_rows,
-        source=source.path,
-    )
+class DelimitedReader:
+    """CSV or TSV files with the same header; see `reader.Reader`."""
+
+    def __init__(self, sources: Sequence[Source], ranks: Ranks, wanted: Wanted) -> None:
+        """Read the headers on rank 0 and share them; collective. Raises DataError."""
+        self.sources = sources
+        headers = None
+        with ranks.together():
+            if ranks.rank == 0:
+                headers = [read_header(source) for source in sources]
+                for source, header in zip(sources, headers, strict=True):
+                    if header.names != headers[0].names:
+                        raise DataError(_other_header(sources[0].path, headers[0].names, source.path, header.names))
+        self._headers = [
+            Header(*parts) for parts in ranks.share(headers and [tuple(vars(h).values()) for h in headers])[0]
+        ]
+        self._header = self._headers[0]
+        names = self._header.names
+        self._choice = choose(sources[0].path, wanted, len(names), names)
+        self.columns = tuple(names[column] for column in self._choice.features)
+        self.target = None if self._choice.target is None else names[self._choice.target]
+        self.n_columns = len(self.columns)
+        self.extents = [source.size - header.begin for source, header in zip(sources, self._headers, strict=True)]
+        self.text_lines = [header.lines for header in self._headers]
+        self.row_bytes = 8 * (self.n_columns + len(self._choice.text) + 2)
+
+    def cut(self, file: int, start: int, stop: int, size: int) -> list[Piece]:
+        """Cut at newlines; blank lines are no rows."""
+        return cut_lines(self.sources[file], file, self._headers[file].begin, start, stop, size, _is_row)
+
+    def read(self, pieces: Sequence[Piece]) -> Iterator[Block | Frame]:
+        """X float64 (n, d), y and sample_weight float64 (n,)."""
+        for piece, data in read_lines(self.sources[pieces[0].file], pieces):
+            block = parse(self._header, self._choice, data)
+            if block.X.shape[0] != piece.n_rows:
+                raise BadRow(_lone_return(data))
+            yield block
+
+    def empty(self) -> Block | Frame:
+        """No rows."""
+        return parse(self._header, self._choice, b"")
 
 
-def agree_header(source: Source, ranks: Ranks) -> Header:
-    """Read the header on rank 0 and share it; collective. Raises DataError for a header that cannot be one."""
-    header = None
-    with ranks.together():
-        if ranks.rank == 0:
-            header = _read_header(source)
-    return Header(*ranks.share(header and tuple(vars(header).values()))[0])
+def _is_row(line: bytes) -> bool:
+    return _BLANK_LINES.fullmatch(line) is None
 
 
-def _read_header(source: Source) -> Header:
+def _lone_return(data: bytes) -> Fault:
+    """Where a carriage return ends a row for the parser but not for us, who cut the file at newlines."""
+    found = _LONE_RETURN.search(data)
+    before = data[: found.start() if found else 0]
+    line = before.rfind(b"\n") + 1
+    rows = sum(_is_row(other) for other in data[:line].splitlines())
+    return Fault(rows, "it holds a lone carriage return; end lines with \\n or \\r\\n", data.count(b"\n", 0, line))
+
+
+def _other_header(first: str, names: Sequence[str], path: str, others: Sequence[str]) -> str:
+    if set(names) == set(others):
+        return f"{path}: the columns stand in another order than in {first}; write all files in one order"
+    missing = [name for name in names if name not in others] or [name for name in others if name not in names]
+    side = "lacks" if missing[0] in names else "has"
+    return f"{path}: the header {side} {missing[0]!r}, unlike that of {first}; give files with the same columns"
+
+
+def read_header(source: Source) -> Header:
+    """Read the header of one file; local. Raises DataError for one that cannot be a header."""
     path, delimiter = source.path, DELIMITERS[source.format]
-    with open(path, "rb") as file:
-        line, lines = b"\n", 0
-        while line and not line.strip():
-            line, lines = file.readline(_LONGEST_LINE), lines + 1
-        begin = file.tell()
-        names = tuple(name.strip() for name in _header_cells(path, line, lines, delimiter))
-        first = b"\n"
-        while first and not first.strip():
-            first = file.readline(_LONGEST_LINE)
+    with source.open() as file:
+        try:
+            line, lines = b"\n", 0
+            while line and not line.strip():
+                line, lines = file.readline(_LONGEST_LINE), lines + 1
+            begin = file.tell()
+            names = tuple(name.strip() for name in _header_cells(path, line, lines, delimiter))
+            first = b"\n"
+            while first and not first.strip():
+                first = file.readline(_LONGEST_LINE)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     where = f"{path}: the header (line {lines})"
     twice = [name for name, count in Counter(names).items() if count > 1]
     if all(_NUMBER.fullmatch(name) for name in names) and not _may_be_names(names):
@@ -125,60 +169,67 @@ def _may_be_names(names: Sequence[str]) -> bool:
     return all(name.isdigit() for name in names) and sorted(set(map(int, names))) == list(map(int, names))
 
 
-def parse(header: Header, choice: Choice, data: bytes) -> Block:
-    """Parse whole lines: X float64 (n, d), y and sample_weight float64 (n,). Raises BadRow at the first bad row."""
+def parse(header: Header, choice: Choice, data: bytes) -> Block | Frame:
+    """Parse whole lines: X float64 (n, d), y and sample_weight float64 (n,). Raises BadRow at the first bad row.
+
+    Where columns of text are chosen the result is a Frame.
+    """
     try:
         return _convert(header, choice, data)
     except ValueError as error:
         raise BadRow(_locate(header, choice, data, str(error))) from None
 
 
-def _convert(header: Header, choice: Choice, data: bytes) -> Block:
+def _convert(header: Header, choice: Choice, data: bytes) -> Block | Frame:
     """`parse`, but any ValueError may say that something is wrong somewhere."""
-    if _BLANK_LINES.fullmatch(data):
-        return Block(
-            np.empty((0, len(choice.features))),
-            None if choice.target is None else np.empty(0),
-            None if choice.weight is None else np.empty(0),
-        )
     if b'"' in data and not _quotes_end_on_their_line(data):
         raise ValueError("a quoted cell does not end on its line")
     others = [column for column in (choice.target, choice.weight) if column is not None]
-    matrix = _numbers(header, [*choice.features, *others], data)
-    X, y, weight = matrix, None, None
-    if others:
-        d = len(choice.features)
-        X = np.ascontiguousarray(matrix[:, :d])
-        y = None if choice.target is None else matrix[:, d].copy()
-        weight = None if choice.weight is None else matrix[:, -1].copy()
+    if _BLANK_LINES.fullmatch(data):
+        data = b""
+    table = _read_arrow(header, [*choice.features, *others], choice.text, data)
+    d = len(choice.features)
+    X = _numbers(table, range(d), choice.missing)
+    y = None if choice.target is None else _numbers(table, [d])[:, 0]
+    weight = None if choice.weight is None else _numbers(table, [d + len(others) - 1])[:, 0]
     if weight is not None and (weight < 0).any():
         raise ValueError("a weight is negative")
-    return Block(X, y, weight)
+    if not choice.text:
+        return Block(X, y, weight)
+    return Frame(
+        X, y, weight, {header.names[column]: codes(table.column(header.names[column])) for column in choice.text}
+    )
 
 
-def _numbers(header: Header, columns: Sequence[int], data: bytes) -> np.ndarray:
-    """The columns as float64 (n, len(columns)). Raises ValueError when a cell is anything but a finite number."""
-    table = _read_arrow(header, columns, data)
+def _numbers(table: pa.Table, columns: Sequence[int], missing: bool = False) -> np.ndarray:
+    """The columns as float64 (n, len(columns)). Raises ValueError when a cell is anything but a finite number.
+
+    With `missing` a cell may be empty or not a number: both become NaN.
+    """
     out = np.empty((table.num_rows, len(columns)))
     row = 0
     for batch in table.to_batches():
         part = out[row : row + batch.num_rows]
-        for j, column in enumerate(batch.columns):
-            if column.null_count:
+        for j, column in enumerate(columns):
+            cells = batch.column(column)
+            if cells.null_count and not missing:
                 raise ValueError("a cell is empty")
-            part[:, j] = column.to_numpy(zero_copy_only=False)
-        if not np.isfinite(part).all():
+            part[:, j] = cells.to_numpy(zero_copy_only=False)
+        if np.isinf(part).any() if missing else not np.isfinite(part).all():
             raise ValueError("a number is not finite")
         row += batch.num_rows
     return out
 
 
-def _read_arrow(header: Header, columns: Sequence[int], data: bytes) -> pa.Table:
+def _read_arrow(header: Header, columns: Sequence[int], text: Sequence[int], data: bytes) -> pa.Table:
     import pyarrow as pa
     from pyarrow import csv as pacsv
 
-    names = [header.names[column] for column in columns]
-    types = [pa.bool_() if column in header.booleans else pa.float64() for column in columns]
+    types = {header.names[column]: pa.bool_() if column in header.booleans else pa.float64() for column in columns} | {
+        header.names[column]: pa.dictionary(pa.int32(), pa.string()) for column in text
+    }
+    if not data:
+        return pa.table({name: pa.array([], kind) for name, kind in types.items()})
     return pacsv.read_csv(
         pa.BufferReader(data),
         # A row must fit into a block; no number takes 64 bytes.
@@ -186,7 +237,7 @@ def _read_arrow(header: Header, columns: Sequence[int], data: bytes) -> pa.Table
             use_threads=False, column_names=list(header.names), block_size=max(1 << 20, 64 * len(header.names))
         ),
         pacsv.ParseOptions(delimiter=header.delimiter),
-        pacsv.ConvertOptions(column_types=dict(zip(names, types, strict=True)), include_columns=names),
+        pacsv.ConvertOptions(column_types=types, include_columns=list(types), strings_can_be_null=bool(text)),
     )
 
 
@@ -231,10 +282,11 @@ def _explain(header: Header, choice: Choice, line: bytes) -> str | None:
         name = f"column {header.names[column]!r}"
         cell = cells[column].strip()
         try:
-            (number,) = _numbers(header, [column], line)[:, 0]
+            missing = choice.missing and column in choice.features
+            ((number,),) = _numbers(_read_arrow(header, [column], (), line), [0], missing)
         except ValueError:
             if not cell:
-                return f"{name} is empty; fill in a number or leave such rows out"
+                return f"{name} is empty; fill in a number, impute it, or leave such rows out"
             shown = cell[:40] + ("…" if len(cell) > 40 else "")
             if column in header.booleans:
                 return f"{name} is {shown!r}, where the first row has true or false"

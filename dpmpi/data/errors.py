@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, NoReturn
 
@@ -16,19 +15,26 @@ class Fault(NamedTuple):
 
     row: int
     reason: str
-    line: int = 0  # text files only
+    line: int | None = 0  # text files only; None when it is not known
 
 
 class BadRow(Exception):
-    """Raised by a parser of one piece; never leaves this package."""
+    """Raised by a parser of one piece, or by a function that a Dataset maps; `blocks` turns it into a DataError."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault)
         self.fault = fault
 
+    @classmethod
+    def at(cls, row: int, reason: str) -> BadRow:
+        """The bad row number `row` of a block."""
+        return cls(Fault(row, reason, None))
+
 
 def suggest(name: str, known: Sequence[str]) -> str:
     """``; did you mean 'age'? It has the columns …``: the end of every message about an unknown name."""
+    import difflib
+
     lower = {other.lower(): other for other in known}
     close = difflib.get_close_matches(name.lower(), lower, n=1)
     listed = ", ".join(map(repr, known[:20])) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
@@ -47,9 +53,7 @@ def name_ranks(ranks: Iterable[int]) -> str:
     return f"rank {text}" if text.isdigit() else f"ranks {text}"
 
 
-def raise_fault(path: str, fault: Fault, first_row: int, first_line: int | None = None) -> NoReturn:
-    """Raise the DataError for a fault in the piece that begins at global row `first_row` and line `first_line`."""
-    place = f"row {first_row + fault.row + 1}"
-    if first_line is not None:
-        place += f" (line {first_line + fault.line + 1})"
-    raise DataError(f"{path}: {place}: {fault.reason}")
+def raise_fault(path: str, fault: Fault, is_text: bool) -> NoReturn:
+    """Raise the DataError for a fault whose row, and line of a text file, are counted from the start of the file."""
+    line = f" (line {fault.line + 1})" if is_text and fault.line is not None else ""
+    raise DataError(f"{path}: row {fault.row + 1}{line}: {fault.reason}")

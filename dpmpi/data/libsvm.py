@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from dpmpi.kernels import libsvm
 
-from .errors import BadRow, Fault
-from .lines import parse_lines
-from .ranks import Ranks
+from .columns import Wanted
+from .errors import BadRow, DataError, Fault
+from .lines import cut_lines, read_lines
+from .reader import Piece
 from .source import Source
 from .sparse import make_csr
-from .table import Block, Table
+from .table import Block
 
 LABEL = "label"  # what Table.target says: the format has no name for it
 
 
-def read_libsvm(source: Source, ranks: Ranks, n_columns: int | None = None) -> Table:
-    """Read this rank's rows, labels as y; collective. Raises DataError, see `read`."""
-    block, start, n_rows = parse_lines(source, ranks, 0, 0, partial(parse, n_columns))
-    X = block.X
-    if n_columns is None:  # each rank knows its own last column only
-        n_columns = max(ranks.share(X.shape[1]))
-        X.resize((X.shape[0], n_columns))
-    return Table(X, block.y, None, None, LABEL, start, n_rows, source.path)
+class LibsvmReader:
+    """libsvm files, labels as y; see `reader.Reader`."""
+
+    columns = None
+    target = LABEL
+    row_bytes = None
+
+    def __init__(self, sources: Sequence[Source], wanted: Wanted) -> None:
+        if (
+            wanted.weight is not None
+            or wanted.columns is not None
+            or (wanted.target_required and wanted.target not in (None, LABEL))
+        ):
+            raise DataError(
+                f"{sources[0].path}: in libsvm text the label is the target; leave target, columns and weight out"
+            )
+        self.sources = sources
+        self.n_columns = wanted.n_columns
+        self.extents = [source.size for source in sources]
+        self.text_lines = [0] * len(sources)
+
+    def cut(self, file: int, start: int, stop: int, size: int) -> list[Piece]:
+        """Cut at newlines; blank lines and comments are no rows."""
+        return cut_lines(self.sources[file], file, 0, start, stop, size, _is_row)
+
+    def read(self, pieces: Sequence[Piece]) -> Iterator[Block]:
+        """X csr_array float64 (n, d), y float64 (n,)."""
+        for _, data in read_lines(self.sources[pieces[0].file], pieces):
+            yield parse(self.n_columns, data)
+
+    def empty(self) -> Block:
+        """No rows."""
+        return parse(self.n_columns, b"")
+
+
+def _is_row(line: bytes) -> bool:
+    return bool(line.partition(b"#")[0].strip(b" \t\r\n"))
 
 
 def parse(n_columns: int | None, data: bytes) -> Block:
@@ -49,5 +79,4 @@ def parse(n_columns: int | None, data: bytes) -> Block:
 
 def _line_of_row(data: bytes, row: int) -> int:
     lines = enumerate(data.split(b"\n"))
-    rows = [number for number, line in lines if line.partition(b"#")[0].strip(b" \t\r")]
-    return rows[row]
+    return [number for number, line in lines if _is_row(line)][row]

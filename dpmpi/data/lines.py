@@ -1,85 +1,117 @@
-"""Text files cut at newlines: which lines a rank owns, and how a rank's bad line becomes one error on every rank."""
+"""Text files cut at newlines: which lines a rank owns, in pieces, and how many rows each piece has."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
-from dpmpi import partition
+import numpy as np
 
-from .errors import BadRow, DataError, Fault, raise_fault
-from .ranks import Ranks
-from .source import Source
-from .table import Block
+from .errors import DataError
+from .reader import Piece
+from .source import Source, damaged_gzip
 
 _STEP = 1 << 16
+_NEWLINE = ord("\n")
+
+IsRow = Callable[[bytes], bool]
 
 
-def line_range(file: BinaryIO, begin: int, end: int, size: int, rank: int) -> tuple[int, int]:
-    """The bytes of the lines that `rank` owns among those of ``[begin, end)``, where `begin` starts a line.
+def cut_lines(source: Source, file: int, begin: int, start: int, stop: int, size: int, is_row: IsRow) -> list[Piece]:
+    """Cut the lines that start in bytes ``[start, stop)`` behind byte `begin` into pieces of about `size` bytes.
 
-    The bytes are divided evenly, and a line belongs to the rank in whose part it starts.
+    `begin` starts a line. `is_row` tells for a line that starts with a blank, "#" or nothing whether it is a row of
+    data; any other line is one. Rows and lines of a piece are counted within this call.
+
+    Raises DataError when the file cannot be read or has become shorter.
     """
-    start, stop = partition.block(end - begin, size, rank)
-    return _next_line(file, begin, begin + start, end), _next_line(file, begin, begin + stop, end)
+    pieces = []
+    row = line = 0
+    stream = source.open()
+    with stream:
+        try:
+            for position, data in _walk(stream, begin, begin + start, begin + stop, source.size, size):
+                rows, lines = _count(data, is_row)
+                pieces.append(Piece(file, position, position + len(data), rows, row, line, lines))
+                row, line = row + rows, line + lines
+        except (OSError, EOFError, zlib.error) as error:
+            raise _unreadable(source, error) from error
+    return pieces
 
 
-def _next_line(file: BinaryIO, begin: int, position: int, end: int) -> int:
-    """The first start of a line at or behind `position`; `end` when there is none."""
-    if position == begin:
-        return begin
-    position -= 1  # a newline right before `position` makes it the start of a line
-    file.seek(position)
-    while position < end:
-        piece = file.read(min(_STEP, end - position))
-        found = piece.find(b"\n")
-        if found >= 0:
-            return position + found + 1
-        if not piece:
-            break
-        position += len(piece)
-    return end
+def read_lines(source: Source, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, bytes]]:
+    """The bytes of each of the pieces, which are in the order of the file. Raises DataError as `cut_lines`."""
+    if not pieces:
+        return
+    stream = source.open()
+    with stream:
+        for piece in pieces:
+            try:
+                if stream.tell() != piece.start:
+                    stream.seek(piece.start)
+                data = stream.read(piece.stop - piece.start)
+            except (OSError, EOFError, zlib.error) as error:
+                raise _unreadable(source, error, piece.start) from error
+            if len(data) != piece.stop - piece.start:
+                raise DataError(f"{source.path}: the file has become shorter while it was read")
+            yield piece, data
 
 
-def read_lines(source: Source, begin: int, size: int, rank: int) -> bytes:
-    """The lines that `rank` owns behind byte `begin`. Raises DataError when the file cannot be read or has shrunk."""
-    try:
-        with open(source.path, "rb") as file:
-            start, stop = line_range(file, begin, source.size, size, rank)
-            file.seek(start)
-            data = file.read(stop - start)
-    except OSError as error:
-        raise DataError(f"{source.path}: cannot be read: {error.strerror}") from error
-    if len(data) != stop - start:
-        raise DataError(f"{source.path}: the file has become shorter while it was read")
-    return data
+def _unreadable(source: Source, error: Exception, position: int = 0) -> DataError:
+    if source.gzipped:
+        return damaged_gzip(source.path, position, error)
+    return DataError(f"{source.path}: cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
-def parse_lines(
-    source: Source, ranks: Ranks, begin: int, lines_before: int, parse: Callable[[bytes], Block]
-) -> tuple[Block, int, int]:
-    """Read and parse this rank's lines behind byte `begin`; return ``(block, start, n_rows)``. Collective.
+def _walk(stream: BinaryIO, begin: int, start: int, stop: int, end: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield position and bytes of whole lines: those that start in ``[start, stop)``, reading forwards only."""
+    rest = b""
+    position = start
+    if start > begin and start < stop:
+        # The line that holds byte start - 1 is another's; a newline there makes `start` the start of a line.
+        stream.seek(start - 1)
+        position -= 1
+        while True:
+            rest = stream.read(min(_STEP, end - position))
+            found = rest.find(b"\n")
+            if found >= 0 or not rest:
+                break
+            position += len(rest)
+        if found < 0:
+            return
+        position, rest = position + found + 1, rest[found + 1 :]
+    else:
+        stream.seek(start)
+    while position < stop:
+        goal = min(size, stop - position)
+        data = rest + stream.read(min(max(0, goal - len(rest)), end - position - len(rest)))
+        found = data.find(b"\n", goal - 1)
+        while found < 0:
+            # A line may be as long as it likes; the parts are joined once.
+            more = stream.read(min(_STEP + len(data) // 4, end - position - len(data)))
+            if not more:
+                break
+            found = more.find(b"\n")
+            found = found + len(data) if found >= 0 else -1
+            data += more
+        length = found + 1 if found >= 0 else len(data)
+        if not length:
+            return
+        yield position, data[:length]
+        position, rest = position + length, data[length:]
 
-    `parse` raises BadRow at the first bad row of its bytes. Of all ranks' bad rows the first in the file is raised as
-    DataError, with the same message everywhere: its place in the whole file is known once the ranks have shared counts.
-    """
-    with ranks.together():
-        data = read_lines(source, begin, ranks.size, ranks.rank)
-        outcome = _attempt(parse, data)
-    # Plain tuples travel: whatever gathers them needs to know no class of ours.
-    told = ranks.share(tuple(outcome) if isinstance(outcome, Fault) else outcome.X.shape[0])
-    bad = [rank for rank, value in enumerate(told) if isinstance(value, tuple)]
-    if bad or isinstance(outcome, Fault):
-        newlines = ranks.share(data.count(b"\n"))
-        first = bad[0]
-        raise_fault(source.path, Fault(*told[first]), sum(told[:first]), lines_before + sum(newlines[:first]))
-    if not sum(told):
-        raise DataError(f"{source.path}: no rows: the file holds no line of data")
-    return outcome, sum(told[: ranks.rank]), sum(told)
 
-
-def _attempt(parse: Callable[[bytes], Block], data: bytes) -> Block | Fault:
-    try:
-        return parse(data)
-    except BadRow as error:
-        return error.fault
+def _count(data: bytes, is_row: IsRow) -> tuple[int, int]:
+    """Rows and newlines of whole lines."""
+    lines = data.count(b"\n")
+    text = np.frombuffer(data, np.uint8)
+    starts = np.flatnonzero(text == _NEWLINE) + 1
+    if len(starts) and starts[-1] == len(data):
+        starts = starts[:-1]
+    starts = np.concatenate(([0], starts))
+    first = text[starts]
+    # Only lines with one of these in front can be no rows: \t \n \r blank #
+    doubtful = starts[(first <= 32) | (first == ord("#"))].tolist()
+    none = sum(not is_row(data[at : (data.find(b"\n", at) + 1 or len(data))]) for at in doubtful)
+    return len(starts) - none, lines

@@ -8,7 +8,7 @@ import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Protocol
 
 import numpy as np
 
@@ -25,6 +25,29 @@ _KINDS = {
 }
 
 
+class Array(Protocol):
+    """An array in a file, without its content. `seekable`: whether rows in its middle are as near as the first."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def seekable(self) -> bool: ...
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Rows ``[start, stop)``, C-contiguous, in the stored dtype. Raises DataError when the file is damaged."""
+        ...
+
+
 @dataclass(frozen=True)
 class StoredArray:
     """An array in a file: where it is and what it is, without its content.
@@ -39,6 +62,11 @@ class StoredArray:
     fortran: bool
     offset: int
     member: str | None = None
+
+    @property
+    def seekable(self) -> bool:
+        """Whether the array lies in the file as it is in memory."""
+        return self.member is None
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Rows ``[start, stop)``, C-contiguous, in the stored dtype.
@@ -110,7 +138,7 @@ def _describe(file: IO[bytes], path: str, name: str, size: int, begin: int | Non
     return StoredArray(path, name, dtype, shape, fortran, offset, member)
 
 
-def check_numeric(array: StoredArray, ndim: int) -> None:
+def check_numeric(array: Array, ndim: int) -> None:
     """Raise DataError unless the array holds real numbers (or booleans) in `ndim` dimensions."""
     if array.dtype.kind not in "biuf":
         what = _KINDS.get(array.dtype.kind, str(array.dtype))

@@ -1,13 +1,15 @@
-"""A rank's rows, in memory."""
+"""A rank's rows in memory: as blocks, and joined."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from scipy.sparse import csr_array
 
 
@@ -17,6 +19,32 @@ class Block(NamedTuple):
     X: np.ndarray | csr_array
     y: np.ndarray | None
     sample_weight: np.ndarray | None
+
+
+def take(block: Block, rows: np.ndarray | slice) -> Block:
+    """Some of a block's rows."""
+    return Block(*(None if part is None else part[rows] for part in block))
+
+
+class Frame(NamedTuple):
+    """A run of rows that also has columns of text, by name: each row's number among the column's different texts.
+
+    The numbers are int32 (n,), -1 where the text is missing.
+    """
+
+    X: np.ndarray
+    y: np.ndarray | None
+    sample_weight: np.ndarray | None
+    text: dict[str, tuple[np.ndarray, tuple[str, ...]]]
+
+
+def codes(column: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """A dictionary column as int32 codes, -1 where it is null, and the texts they stand for."""
+    chunks = column.unify_dictionaries().chunks
+    if not chunks:
+        return np.empty(0, np.int32), ()
+    numbers = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in chunks]
+    return np.concatenate(numbers).astype(np.int32, copy=False), tuple(chunks[0].dictionary.to_pylist())
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,3 +67,28 @@ class Table:
     start: int
     n_rows: int
     source: str
+
+
+def join(blocks: Iterator[Block], empty: Block, n_rows: int) -> Block:
+    """All rows as one block. Dense rows are put in place as they come, so that no second copy of them is held."""
+    if hasattr(empty.X, "indptr"):
+        return _join_sparse([empty, *blocks])
+    whole = Block(*(None if part is None else np.empty((n_rows, *part.shape[1:]), part.dtype) for part in empty))
+    row = 0
+    for block in blocks:
+        stop = row + block.X.shape[0]
+        for target, part in zip(whole, block, strict=True):
+            if target is not None:
+                target[row:stop] = part
+        row = stop
+    return whole
+
+
+def _join_sparse(blocks: Sequence[Block]) -> Block:
+    from .sparse import stack
+
+    y, weight = (
+        None if getattr(blocks[0], name) is None else np.concatenate([getattr(block, name) for block in blocks])
+        for name in ("y", "sample_weight")
+    )
+    return Block(stack([block.X for block in blocks]), y, weight)

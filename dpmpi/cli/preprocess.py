@@ -1,0 +1,67 @@
+"""The options that ask for preprocessing, and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+
+from .. import data
+from ..preprocess import Bin, HashText, Impute, Log, OneHot, Ordinal, Scale, Step
+from ..preprocess.numbers import SCALES
+
+HASH_COLUMNS = 1 << 16
+
+
+def add_preprocess_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options; the steps run in the order in which they are listed here."""
+    group = parser.add_argument_group(
+        "preprocessing",
+        "Fitted on the rows of all ranks, saved in the model and applied by 'dpmpi predict'. In this order:",
+    )
+    group.add_argument("--ordinal", metavar="A,B,...", help="columns of text that become the number of the text")
+    group.add_argument("--log", metavar="A,B,...", help="columns that become log(1 + x)")
+    group.add_argument(
+        "--impute", metavar="HOW", help="missing numbers become the column's mean or median, or the number given here"
+    )
+    group.add_argument("--bin", metavar="N", type=int, help="numbers become the number of one of N bins of equal width")
+    group.add_argument("--scale", choices=SCALES, help="bring columns of numbers to like size")
+    group.add_argument("--onehot", metavar="A,B,...", help="columns of text that become a 0-1 column for each text")
+    group.add_argument(
+        "--hash", metavar="A,B,...", help=f"columns of text whose words are counted in {HASH_COLUMNS} hashed columns"
+    )
+    group.add_argument(
+        "--unseen", choices=("error", "ignore"), default="error",
+        help="a text that no row had when fitting: an error (default), or as if nothing were known of it",
+    )  # fmt: skip
+
+
+def steps(options: argparse.Namespace) -> list[Step]:
+    """The steps that the options ask for. Raises ValueError for a bad one."""
+    found: list[Step] = []
+    if options.ordinal:
+        found.append(Ordinal(_names(options.ordinal), options.unseen))
+    if options.log:
+        found.append(Log(_names(options.log)))
+    if options.impute:
+        found.append(_impute(options.impute))
+    if options.bin:
+        found.append(Bin(options.bin))
+    if options.scale:
+        found.append(Scale(options.scale))
+    if options.onehot:
+        found.append(OneHot(_names(options.onehot), options.unseen))
+    if options.hash:
+        found.append(HashText(_names(options.hash), HASH_COLUMNS))
+    return found
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+def _impute(how: str) -> Impute:
+    if how in ("mean", "median"):
+        return Impute(how)
+    try:
+        return Impute("constant", float(how))
+    except ValueError:
+        raise data.DataError(f"--impute takes mean, median or a number, not {how!r}") from None

@@ -1,0 +1,258 @@
+"""A Dataset: this rank's rows of one or many files, as a run of blocks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dpmpi import partition
+
+from .batches import Batches
+from .errors import BadRow, DataError, Fault, raise_fault
+from .prefetch import prefetch
+from .ranks import Ranks
+from .reader import Piece, Reader
+from .table import Block, Frame, Table, join, take
+from .windows import Windows
+
+if TYPE_CHECKING:
+    from .source import Source
+
+# A block is large beside what it costs to ask for one, and small beside a rank's memory and its cache of files.
+_PIECE_BYTES = 2 << 20
+# Blocks alive at once, with room for the parser's own copies.
+_PIECES_ALIVE = 16
+# libsvm: an entry takes four bytes of text at least, and twelve in memory.
+_SPARSE_GROWTH = 3
+
+
+class Dataset:
+    """This rank's rows of a data set, read block by block; made by `dpmpi.data.open`.
+
+    Attributes
+    ----------
+    source : the path it was opened with.
+    columns : names of X's columns, or None where the format has none (arrays, libsvm).
+    target : name of the column or array that becomes y, or None.
+    n_columns : columns of X.
+    start : global number, from 0, of this rank's first row.  n_local : this rank's rows.  n_rows : those of all ranks.
+    fits : whether the shard of every rank, loaded, stays within half of `max_memory`; the same on every rank.
+    """
+
+    def __init__(self, source: str, sources: Sequence[Source], reader: Reader, ranks: Ranks, max_memory: int) -> None:
+        """Share out the rows; collective. Use `open`."""
+        self.source = source
+        self.columns, self.target, self.n_columns = reader.columns, reader.target, reader.n_columns
+        self._width = reader.n_columns  # before `map`
+        self._sources, self._reader, self._ranks = sources, reader, ranks
+        self._piece_bytes = max(1 << 12, min(_PIECE_BYTES, max_memory // _PIECES_ALIVE))
+        with ranks.together():
+            pieces = self._cut()
+        rows, lines = _in_front(ranks, pieces, len(sources))
+        text_lines = reader.text_lines or [0] * len(sources)
+        self._pieces = [
+            piece._replace(
+                row=piece.row + rows[piece.file], line=piece.line + lines[piece.file] + text_lines[piece.file]
+            )
+            for piece in pieces
+        ]
+        self.n_local = sum(piece.n_rows for piece in pieces)
+        self._size = sum(piece.stop - piece.start for piece in pieces)
+        told = ranks.share((self.n_local, self._loaded_bytes()))
+        counts = [count for count, _ in told]
+        self.start, self.n_rows = sum(counts[: ranks.rank]), sum(counts)
+        self._max_memory, self._n_raw = max_memory, reader.n_columns or 0
+        self._shard_bytes = max(size for _, size in told)
+        self.fits = self._shard_bytes <= max_memory // 2
+        self._function: Callable[[Any], Any] | None = None
+        self._kept: list[Any] | None = None
+        self._table: Table | None = None
+        self._ends = np.cumsum([piece.n_rows for piece in pieces])
+        if not self.n_rows:
+            raise DataError(f"{source}: no rows: the file holds no line of data")
+
+    def _cut(self) -> list[Piece]:
+        """Cut this rank's part of all files, laid end to end, into pieces."""
+        extents = self._reader.extents
+        start, stop = partition.block(sum(extents), self._ranks.size, self._ranks.rank)
+        pieces = []
+        offset = 0
+        for file, extent in enumerate(extents):
+            low, high = max(start - offset, 0), min(stop - offset, extent)
+            if low < high:
+                pieces += self._reader.cut(file, low, high, self._piece_bytes)
+            offset += extent
+        return pieces
+
+    def _loaded_bytes(self) -> int:
+        row_bytes = self._reader.row_bytes
+        return _SPARSE_GROWTH * self._size if row_bytes is None else row_bytes * self.n_local
+
+    def find_width(self) -> None:
+        """Find the number of columns where only the rows tell it; collective."""
+        if self._width is None:
+            with self._ranks.together():
+                width = max((block.X.shape[1] for block in self.blocks()), default=0)
+            self.n_columns = self._width = max(self._ranks.share(width))
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield this rank's rows in order, block by block; local. One thread reads ahead.
+
+        A Block holds X (n, n_columns) float64, float32 or csr_array, y and sample_weight float64 (n,) or None. Every
+        number is finite. Raises DataError naming file, row and column at the first bad row, and for a file that has
+        changed since it was opened.
+        """
+        return self._checked() if self._kept is not None else prefetch(self._checked())
+
+    def empty(self) -> Block:
+        """A block of no rows, with the widths and dtypes of the others."""
+        return self._finished(self._reader.empty())
+
+    def _checked(self) -> Iterator[Block]:
+        try:
+            yield from self._read()
+        except _Located as error:
+            self._raise(error.file, error.fault)
+
+    def _read(self) -> Iterator[Any]:
+        """Read the pieces and apply what `map` was given; raises _Located at the first bad row."""
+        kept = None if self._kept is None else iter(self._kept)
+        for _, pieces in groupby(self._pieces, lambda piece: piece.file):
+            run = list(pieces)
+            blocks = self._reader.read(run) if kept is None else kept
+            for piece in run:
+                try:
+                    block = next(blocks)
+                    if block.X.shape[0] != piece.n_rows:
+                        raise DataError(f"{self._sources[piece.file].path}: the file has changed while it was read")
+                    block = self._finished(block)
+                except BadRow as error:
+                    row, reason, line = error.fault
+                    line = None if line is None else piece.line + line
+                    raise _Located(piece.file, Fault(piece.row + row, reason, line)) from None
+                yield block
+
+    def keep(self) -> Dataset:
+        """The same rows, read now and kept in memory as blocks; local. Raises DataError as `blocks`."""
+        kept = copy.copy(self)
+        kept._function, kept._kept = None, list(self.blocks())
+        return kept
+
+    def batches(self, batch_size: int, seed: int = 0, epoch: int = 0, window: int | None = None) -> Iterator[Block]:
+        """Yield this rank's part of every global mini-batch of an epoch, also where it has none of the rows.
+
+        What is in a batch depends on the rows of all ranks, `batch_size`, `seed`, `epoch` and `window` alone, not on
+        the number of ranks. Without `window` every row may meet any other, and the shard is loaded first, which is
+        collective; with it only about `window` rows over all ranks are held at a time (see `windows`), and nothing is
+        communicated. Raises ValueError without `window` for rows that do not fit into memory.
+        """
+        if window is None:
+            if not self.fits:
+                raise ValueError(f"{self.source} does not fit into max_memory: give a window to take batches from")
+            if self._table is None:
+                self._table = self.load()
+            whole = Block(self._table.X, self._table.y, self._table.sample_weight)
+            rows = Batches(self.n_rows, batch_size, seed).split(epoch, self.start, self.start + self.n_local)
+            return (take(whole, some) for some in rows)
+        return prefetch(self._windowed(Windows(self.n_rows, batch_size, window, seed), epoch))
+
+    def _windowed(self, windows: Windows, epoch: int) -> Iterator[Block]:
+        for runs, batches in windows.plan(epoch, self.start, self.start + self.n_local):
+            parts = [block for low, high in runs for block in self._rows(low - self.start, high - self.start)]
+            whole = join(iter(parts), self.empty(), sum(high - low for low, high in runs))
+            for rows in batches:
+                yield take(whole, rows)
+
+    def _rows(self, low: int, high: int) -> Iterator[Block]:
+        """Read some of this rank's rows, counted from its first."""
+        first = int(np.searchsorted(self._ends, low, "right"))
+        last = int(np.searchsorted(self._ends, high, "left"))
+        for number in range(first, last + 1):
+            piece = self._pieces[number]
+            begin = int(self._ends[number]) - piece.n_rows
+            some = slice(max(low - begin, 0), min(high - begin, piece.n_rows))
+            part = copy.copy(self)
+            part._kept = None if self._kept is None else [self._kept[number]]
+            if part._kept is None and self._reader.text_lines is None:  # rows are read alone; of text, a piece
+                piece = Piece(piece.file, piece.start + some.start, piece.start + some.stop, 0, piece.row + some.start)
+                piece = piece._replace(n_rows=piece.stop - piece.start)
+                some = slice(None)
+            part._pieces = [piece]
+            for block in part._checked():
+                yield take(block, some)
+
+    def map(self, function: Callable[[Any], Any], columns: tuple[str, ...] | None = None) -> Dataset:
+        """The same rows with `function` applied to every block as it is read; local, and lazy.
+
+        `columns` names the columns of X that come out, where they are others. `function` may raise BadRow.
+        """
+        mapped = copy.copy(self)
+        mapped._table = None
+        before = self._function
+        mapped._function = function if before is None else lambda block: function(before(block))
+        if columns is not None:
+            mapped.fits = self.fits and self._shard_bytes * len(columns) <= self._max_memory // 2 * max(1, self._n_raw)
+            mapped.columns, mapped.n_columns = columns, len(columns)
+        return mapped
+
+    def _finished(self, block: Any) -> Any:
+        """What leaves this Dataset for a block of the reader."""
+        if self._width is not None and block.X.shape[1] < self._width:
+            block.X.resize((block.X.shape[0], self._width))
+        return block if self._function is None else self._function(block)
+
+    def _raise(self, file: int, fault: Fault) -> None:
+        raise_fault(self._sources[file].path, fault, self._reader.text_lines is not None)
+
+    def load(self) -> Table:
+        """Read all rows of this rank into memory; collective. Raises DataError, the same on every rank."""
+        if isinstance(self.empty(), Frame):
+            raise ValueError(f"{self.source} was opened with columns of text; map a pipeline that encodes them first")
+        found: tuple[int, Fault] | None = None
+        with self._ranks.together():
+            try:
+                block = join(self._read(), self.empty(), self.n_local)
+            except _Located as error:
+                found = error.file, error.fault
+        # Of all ranks' bad rows the first in the files is raised, whoever owns it.
+        first = min(
+            (tuple(told) for told in self._ranks.share(found and (found[0], tuple(found[1]))) if told), default=None
+        )
+        if first is not None:
+            self._raise(first[0], Fault(*first[1]))
+        if self._width is None:
+            self.n_columns = self._width = max(self._ranks.share(block.X.shape[1]))
+            block.X.resize((self.n_local, self._width))
+        return Table(
+            *block,
+            columns=self.columns,
+            target=self.target,
+            start=self.start,
+            n_rows=self.n_rows,
+            source=self.source,
+        )
+
+
+class _Located(Exception):
+    """The first bad row of this rank, with its place in its file."""
+
+    def __init__(self, file: int, fault: Fault) -> None:
+        super().__init__(file, fault)
+        self.file, self.fault = file, fault
+
+
+def _in_front(ranks: Ranks, pieces: Sequence[Piece], n_files: int) -> tuple[list[int], list[int]]:
+    """Rows and lines of each file that lie in front of this rank's part of it; collective."""
+    ends = {}
+    for piece in pieces:
+        ends[piece.file] = (piece.row + piece.n_rows, piece.line + piece.n_lines)
+    rows, lines = [0] * n_files, [0] * n_files
+    for told in ranks.share(ends)[: ranks.rank]:
+        for file, (n_rows, n_lines) in told.items():
+            rows[file] += n_rows
+            lines[file] += n_lines
+    return rows, lines

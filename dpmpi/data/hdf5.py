@@ -1,0 +1,61 @@
+"""HDF5: the datasets of a file as arrays, read by h5py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import DataError
+
+
+@dataclass(frozen=True)
+class Hdf5Array:
+    """A dataset of an HDF5 file; see `stored.Array`. `key` is its path in the file."""
+
+    path: str
+    name: str
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    key: str
+    seekable: bool = True
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Rows ``[start, stop)``, C-contiguous, in the stored dtype. Raises DataError when the file is damaged."""
+        import h5py
+
+        out = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        try:
+            with h5py.File(self.path, "r", locking=False) as file:
+                if out.size:
+                    file[self.key].read_direct(out, np.s_[start:stop])
+        except (OSError, KeyError, ValueError, RuntimeError) as error:
+            raise DataError(f"{self.path}: dataset {self.key!r} is damaged: {error}") from error
+        return out
+
+
+def open_hdf5(path: str) -> dict[str, Hdf5Array]:
+    """The datasets of the file by name, those in groups by their path.
+
+    Where none is called ``X`` and a single one has two dimensions, that is X. Raises DataError when it is no such file
+    or is damaged, or when h5py is not installed.
+    """
+    try:
+        import h5py
+    except ImportError:
+        raise DataError(f"{path}: reading HDF5 needs h5py: pip install 'dpmpi[io]'") from None
+    arrays: dict[str, Hdf5Array] = {}
+
+    def add(key: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            arrays[key] = Hdf5Array(path, key, item.dtype, item.shape, key)
+
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            file.visititems(add)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise DataError(f"{path}: not a usable HDF5 file: {error}") from error
+    matrices = [array for array in arrays.values() if len(array.shape) == 2]
+    if "X" not in arrays and len(matrices) == 1:
+        arrays["X"] = matrices[0]
+    return arrays

@@ -1,0 +1,121 @@
+"""Open or read a data set: which files, which reader, how much memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from .columns import Column, Wanted
+from .dataset import Dataset
+from .errors import DataError
+from .memory import default_limit, parse_size
+from .ranks import OneRank, Ranks
+from .reader import Reader
+from .source import NAMED_FORMATS, Source, agree_sources
+from .table import Table
+
+
+def open(
+    path: str | os.PathLike[str],
+    ranks: Ranks | None = None,
+    *,
+    target: Column | None = None,
+    target_required: bool = True,
+    columns: Sequence[Column] | None = None,
+    weight: Column | None = None,
+    n_columns: int | None = None,
+    format: str | None = None,
+    max_memory: str | int | None = None,
+    text: Sequence[str] = (),
+    missing: bool = False,
+) -> Dataset:
+    """Open files as one data set that the ranks share; collective over `ranks`. Nothing is kept in memory.
+
+    Every rank reads its own rows or bytes only. Arrays and Parquet are divided evenly by rows, text by bytes, so that
+    ranks may hold different numbers of rows, and none; rows keep the files' order across ranks. A gzip file can be
+    unpacked from its start only: every rank unpacks it up to the end of its own part. Text is looked through once, to
+    count rows, and parsed whenever blocks are asked for.
+
+    Parameters
+    ----------
+    path : a file (CSV, TSV, libsvm, these also gzipped; `.npy`, `.npz`, Parquet, HDF5), a folder, or a pattern such as
+        ``part-*.csv``: many files of one format with the same columns are one data set, in the order of their names.
+    ranks : who reads together (a Communicator); None reads everything in this process.
+    target, weight : the column that becomes y, sample_weight: a name, or a number from 0 where -1 is the last. In
+        `.npz` and HDF5 they may name another array. libsvm has its label as target and no weights.
+    target_required : False to take the target where it is there, and to leave y None where it is not.
+    columns : the columns of X, None for all that are neither target nor weight.
+    n_columns : how many columns X must have, for data that goes to a fitted model. Needed for libsvm, where columns
+        that are zero everywhere in a file cannot be seen. Formats without names then take X's columns by position.
+    format : one of FORMATS; None tells it from the suffix, then from the content.
+    text : named columns that are read as text, whatever is in them. Blocks are then Frames, for a preprocessing
+        pipeline to turn into numbers.
+    missing : True to take an empty cell or NaN in X as a missing value (NaN); infinity stays an error.
+    max_memory : bytes of data that a rank may hold, as a number or as ``"256MiB"``; None for half of what the rank may
+        use, limits of containers and batch jobs (cgroups) respected.
+
+    Raises DataError, the same on every rank, naming the file, and row and column where there are: a file is missing,
+    unreadable, empty, damaged or not the same on every rank; an unknown column; no rows. Errors inside rows are raised
+    when the blocks are read. ValueError for a `max_memory` that is none.
+    """
+    wanted = Wanted(target, columns, weight, target_required, n_columns, tuple(text), missing)
+    dataset = _open(path, ranks, wanted, format, max_memory)
+    dataset.find_width()
+    return dataset
+
+
+def read(
+    path: str | os.PathLike[str],
+    ranks: Ranks | None = None,
+    *,
+    target: Column | None = None,
+    target_required: bool = True,
+    columns: Sequence[Column] | None = None,
+    weight: Column | None = None,
+    n_columns: int | None = None,
+    format: str | None = None,
+) -> Table:
+    """Open files and load this rank's rows into memory: ``open(...).load()``; collective. See `open`."""
+    return _open(path, ranks, Wanted(target, columns, weight, target_required, n_columns), format, None).load()
+
+
+def _open(
+    path: str | os.PathLike[str],
+    ranks: Ranks | None,
+    wanted: Wanted,
+    format: str | None,
+    max_memory: str | int | None,
+) -> Dataset:
+    ranks = OneRank() if ranks is None else ranks
+    limit = default_limit(ranks) if max_memory is None else parse_size(max_memory)
+    sources = agree_sources(path, ranks, format)
+    if sources[0].format not in NAMED_FORMATS:
+        if wanted.text:
+            raise DataError(f"{sources[0].path}: a {sources[0].format} file has no text such as {wanted.text[0]!r}")
+        if wanted.n_columns is not None:
+            wanted = wanted._replace(columns=None)
+    reader = _open_reader(sources, ranks, wanted)
+    if wanted.n_columns is not None and reader.n_columns != wanted.n_columns:
+        raise DataError(f"{sources[0].path}: {reader.n_columns} columns for X, but {wanted.n_columns} are needed")
+    return Dataset(os.fspath(path), sources, reader, ranks, limit)
+
+
+def _open_reader(sources: Sequence[Source], ranks: Ranks, wanted: Wanted) -> Reader:
+    # Each reader is imported when it is needed: `import dpmpi` stays cheap.
+    format = sources[0].format
+    if format in ("csv", "tsv"):
+        from .delimited import DelimitedReader
+
+        return DelimitedReader(sources, ranks, wanted)
+    with ranks.together():
+        if format == "libsvm":
+            from .libsvm import LibsvmReader
+
+            return LibsvmReader(sources, wanted)
+        if format == "parquet":
+            from .parquet import ParquetReader
+
+            return ParquetReader(sources, wanted)
+        from .arrays import ArrayReader
+
+        return ArrayReader(sources, wanted)
