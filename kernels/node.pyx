@@ -38,7 +38,6 @@ cdef extern from "node.h":
 
 # What Team.allreduce returns besides these: NOT_HERE, when the array is not one that it takes as it is.
 DONE = NODE_DONE
-MISMATCH = NODE_MISMATCH
 NOT_HERE = 3
 PART_BYTES = PART_HEADER  # of a process's part before its four staging buffers
 
@@ -75,7 +74,7 @@ cdef class Team:
     cdef node_team team
     cdef size_t small, small_shared
     cdef public size_t high  # only arrays below so many bytes are taken by `allreduce`
-    cdef public int last  # what `allreduce` returned
+    cdef int last  # what `allreduce` returned
 
     def __cinit__(self, list parts, int rank, size_t stage, size_t small, size_t small_shared, int spins):
         self.team.size = len(parts)
@@ -94,9 +93,11 @@ cdef class Team:
     def __dealloc__(self):
         free(self.team.parts)
 
-    @property
-    def size(self):
-        return self.team.size
+    def take_mismatch(self):
+        """Return whether the last `allreduce` found that the processes announced different calls; once."""
+        differ = self.last == NODE_MISMATCH
+        self.last = NODE_DONE
+        return differ
 
     def agree(self, uint64_t signature):
         """Announce a call and wait for all; True when all announced the same."""
@@ -115,7 +116,7 @@ cdef class Team:
         cdef int dtype, status
         cdef finish_fn finish = NULL
         code = OP_CODES.get(op) if isinstance(op, str) else None
-        if code is None or not isinstance(array, ndarray):
+        if code is None or type(array) is not ndarray:  # a subclass may mean something else, such as a mask
             return NOT_HERE
         try:
             PyObject_GetBuffer(array, &view, PyBUF_FORMAT | PyBUF_ND | PyBUF_WRITABLE)

@@ -6,13 +6,10 @@ above the largest in proportion. The fitted cost ``latency + bytes / bandwidth``
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -141,17 +138,24 @@ def _time(group: Group, name: str, n_bytes: int, budget: float) -> tuple[float, 
 # Saved tables
 
 
-def cache_path() -> Path:
+def cache_path() -> str:
     """Return the file with the tables of `dpmpi tune`."""
-    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(folder) / "dpmpi" / "tuning.json"
+    folder = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(folder, "dpmpi", "tuning.json")
+
+
+def _saved() -> dict[str, dict[str, Samples]]:
+    import json
+
+    with open(cache_path()) as file:
+        return dict(json.load(file))
 
 
 def fingerprint(group: Group) -> str:
     """Return what a table depends on, in words."""
     level = MPI.Query_thread()
     sizes = ",".join(map(str, group.topology.sizes))
-    return f"{library_name()}; thread level {level}; ranks {sizes}; {platform.machine()}, {os.cpu_count()} CPUs"
+    return f"{library_name()}; thread level {level}; ranks {sizes}; {os.uname().machine}, {os.cpu_count()} CPUs"
 
 
 def load(group: Group) -> Table | None:
@@ -159,7 +163,7 @@ def load(group: Group) -> Table | None:
     samples = None
     if group.comm.rank == 0:
         try:
-            saved = json.loads(cache_path().read_text())[fingerprint(group)]
+            saved = _saved()[fingerprint(group)]
             samples = {name: [(int(n), float(t)) for n, t in rows] for name, rows in saved.items()}
         except (OSError, KeyError, ValueError, TypeError, AttributeError):
             samples = None  # none saved, or not by this version: it is measured anew
@@ -167,16 +171,19 @@ def load(group: Group) -> Table | None:
     return None if samples is None else Table(samples, f"read from {cache_path()}")
 
 
-def save(group: Group, table: Table) -> Path:
-    """Add `table` to the saved ones, on the calling rank."""
+def save(group: Group, table: Table) -> str:
+    """Add `table` to the saved ones, on the calling rank; return the file."""
+    import json
+
     path = cache_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
-        tables = json.loads(path.read_text())
+        tables = _saved()
     except (OSError, ValueError):
         tables = {}
     tables[fingerprint(group)] = table.samples
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps(tables, indent=1))
-    temporary.replace(path)
+    temporary = f"{path}.{os.getpid()}"
+    with open(temporary, "w") as file:
+        json.dump(tables, file, indent=1)
+    os.replace(temporary, path)
     return path

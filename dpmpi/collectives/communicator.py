@@ -126,14 +126,16 @@ class Communicator:
     def _allreduce(self, array: np.ndarray, op: Op, out: np.ndarray | None) -> np.ndarray:
         """All-reduce of what `node.Team` does not take as it is, or found that the ranks differ in."""
         group = self._group
+        differ = self._team is not None and self._team.take_mismatch()
         try:
             target = self._target(array, op, out)
             call = Call(operator(op), target.dtype, target.size)
             call.operator.loop(work_dtype(call.dtype))  # compiles the user's own, or refuses it
         except (TypeError, ValueError) as error:
+            if differ:
+                self._guard.tell("allreduce", error)
             self._guard.fail(error)
-        if self._team is not None and self._team.last == node.MISMATCH:
-            self._team.last = node.DONE
+        if differ:
             self._guard.tell(str(call))
         work = _work(array, target)
         if self.size > 1:
@@ -244,7 +246,7 @@ class Communicator:
         self._use(choose.measure(group, choose.TUNE_SIZES, choose.TUNE_SECONDS, candidates))
         assert self._table is not None
         with self._guard.together("saving the tuning table"):
-            path = str(choose.save(group, self._table)) if self.rank == 0 else ""
+            path = choose.save(group, self._table) if self.rank == 0 else ""
         return str(group.comm.bcast(path))
 
     def reduce_scatter(self, array: np.ndarray, op: Op = "sum", out: np.ndarray | None = None) -> np.ndarray:
