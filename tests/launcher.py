@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -41,6 +42,27 @@ def environment() -> dict[str, str]:
 
 def run(ranks: int, *arguments: str, timeout: float = 90, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run ``python arguments...`` on `ranks` ranks and return its output; TimeoutExpired when it hangs."""
-    return subprocess.run(
-        command(ranks, *arguments), capture_output=True, text=True, timeout=timeout, cwd=cwd, env=environment()
-    )
+    before = _segments()
+    try:
+        return subprocess.run(
+            command(ranks, *arguments), capture_output=True, text=True, timeout=timeout, cwd=cwd, env=environment()
+        )
+    finally:
+        _sweep(_segments() - before)
+
+
+def _segments() -> set[Path]:
+    return {path for pattern in ("mpich_shm_*", "sm_segment.*") for path in Path("/dev/shm").glob(pattern)}
+
+
+def _sweep(segments: set[Path]) -> None:
+    """Remove what a killed job left in shared memory: files that no process has mapped."""
+    if not segments:
+        return
+    mapped = ""
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with contextlib.suppress(OSError):
+            mapped += maps.read_text()
+    for path in segments:
+        if path.name not in mapped:
+            path.unlink(missing_ok=True)
