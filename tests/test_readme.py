@@ -1,4 +1,4 @@
-"""What the README and the docs show, runs."""
+"""What the README and the documentation show, runs."""
 
 import re
 import shlex
@@ -9,8 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 BLOCKS = BLOCK.findall((ROOT / "README.md").read_text())
-DOCS = [found for path in sorted((ROOT / "docs").glob("*.md")) for found in BLOCK.findall(path.read_text())]
-SNIPPETS = [text for language, text in BLOCKS + DOCS if language == "python"]
+SNIPPETS = [text for language, text in BLOCKS if language == "python"]
 COMMANDS = [text.strip() for language, text in BLOCKS if language == "sh"]
 
 
@@ -42,5 +41,5 @@ def test_documentation(mpiexec, tmp_path, page):
     for number, (_, snippet) in enumerate(re.findall(r"```(python)\n(.*?)```", page.read_text(), re.DOTALL)):
         script = tmp_path / f"snippet_{number}.py"
         script.write_text(snippet)
-        done = mpiexec(2, str(script))
+        done = mpiexec(2, str(script), cwd=tmp_path)
         assert done.returncode == 0, done.stderr
