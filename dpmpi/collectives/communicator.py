@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, NoReturn
@@ -13,6 +13,7 @@ import numpy as np
 from ..kernels import node
 from ..partition import block
 from . import abort, choose, ring, rows
+from .bucket import Bucket
 from .group import ALGORITHMS, Call, Group
 from .guard import Guard
 from .mpi import MPI, check_launcher, library_name
@@ -315,6 +316,79 @@ class Communicator:
         store(work, target)
         return target
 
+    def broadcast(self, array: np.ndarray, root: int = 0) -> np.ndarray:
+        """Copy root's array into those of all ranks, in place, and return it. Collective.
+
+        `array`: any shape, strides and numeric dtype; number of elements and dtype the same on every rank.
+        Raises (on every rank): TypeError, ValueError or MismatchError as `allreduce`.
+        """
+        try:
+            array = _checked(array)
+            self._check_root(root)
+            if self.rank != root and not array.flags.writeable:
+                raise ValueError("broadcast: the array is read-only")
+        except (TypeError, ValueError) as error:
+            self._guard.fail(error)
+        self._guard.agree(f"broadcast of {array.size} {array.dtype.name} from root {root}")
+        work = np.ascontiguousarray(array).reshape(-1)
+        rows.broadcast(self._comm, work, root)
+        if self.rank != root:
+            store(work, array)
+        return array
+
+    def alltoall(self, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Send ``parts[r]`` to every rank r; return what each rank sent to this one, in rank order. Collective.
+
+        Args:
+            parts: one array for each rank, of one numeric dtype; they may differ in their number of rows, but not in
+                their other lengths. Dtype and other lengths are the same on every rank.
+
+        Raises (on every rank): TypeError, ValueError or MismatchError as `allreduce`.
+        """
+        try:
+            if len(parts) != self.size:
+                raise ValueError(f"alltoall: give one array for each of the {self.size} ranks, not {len(parts)}")
+            kinds = {(_checked(part).dtype, part.shape[1:]) for part in parts}
+            if len(kinds) > 1 or parts[0].ndim == 0:
+                raise ValueError("alltoall: the arrays must have rows, one dtype and the same lengths but the first")
+        except (TypeError, ValueError) as error:
+            self._guard.fail(error)
+        sent = [np.ascontiguousarray(part) for part in parts]
+        dtype, shape = kinds.pop()
+        self._guard.agree(f"alltoall of rows of shape {shape} {dtype.name}")
+        counts = np.empty(self.size, np.int64)
+        self._comm.Alltoall(np.array([part.shape[0] for part in sent], np.int64), counts)
+        received = [np.empty((int(count), *shape), dtype) for count in counts]
+        rows.alltoall(self._comm, sent, received)
+        return received
+
+    def bucket(self, arrays: Sequence[np.ndarray], op: Op = "sum", *, bucket_bytes: int = 4 << 20) -> Bucket:
+        """Set up the all-reduce of many arrays as few large ones; see `Bucket`. Collective.
+
+        Args:
+            arrays: writable arrays of any shapes and numeric dtypes, combined in place; the same list on every rank.
+            op: as for `allreduce`.
+            bucket_bytes: how much travels at once.
+
+        Raises (on every rank): TypeError, ValueError or MismatchError as `plan_allreduce`.
+        """
+        try:
+            for array in arrays:
+                _checked(array, op)
+                if not array.flags.writeable:
+                    raise ValueError("bucket: an array is read-only")
+            if not arrays or bucket_bytes < 1:
+                raise ValueError("bucket: needs arrays and a positive bucket_bytes")
+        except (TypeError, ValueError) as error:
+            self._guard.fail(error)
+        kinds = ", ".join(f"{array.size} {array.dtype.name}" for array in arrays)
+        self._guard.agree(f"bucket of {kinds} in {bucket_bytes} bytes, op={operator(op).name}")
+        return Bucket(arrays, bucket_bytes, lambda n, dtype: self.plan_allreduce(n, dtype, op))
+
+    def _check_root(self, root: int) -> None:
+        if not (isinstance(root, int) and 0 <= root < self.size):
+            raise ValueError(f"root must be a rank, 0 to {self.size - 1}, not {root!r}")
+
     def scatter(self, *arrays: Any, root: int = 0) -> tuple[Any, ...]:
         """Give every rank its block of the rows of root's arrays. Collective.
 
@@ -330,8 +404,10 @@ class Communicator:
         Raises (on every rank): TypeError or ValueError for arrays or a root that are not as above.
         """
         comm = self._comm
-        if not (isinstance(root, int) and 0 <= root < self.size):
-            self._guard.fail(ValueError(f"scatter: root must be a rank, 0 to {self.size - 1}, not {root!r}"))
+        try:
+            self._check_root(root)
+        except ValueError as error:
+            self._guard.fail(error)
         self._guard.agree(f"scatter from root {root}")
         held: list[Any] = []
         layouts: list[rows.Layout] = []

@@ -7,7 +7,7 @@ from types import TracebackType
 
 import numpy as np
 
-from .group import Algorithm, Call, Group
+from .group import Algorithm, AtOnce, Call, Group
 from .shared_memory import NoSharedMemory, SharedMemory
 
 
@@ -71,6 +71,12 @@ class AllreducePlan:
         """Wait until the result is there."""
         self._advance(wait=True)
 
+    def poll(self) -> None:
+        """Let messages of a started plan go on, without waiting for other ranks."""
+        algorithm = self._open
+        if self._started and not self._done and not isinstance(algorithm, AtOnce):
+            self._done = algorithm.advance(wait=False)
+
     def _begin(self) -> Algorithm:
         algorithm = self._open
         if not self._group.announces(self.algorithm):
@@ -83,7 +89,7 @@ class AllreducePlan:
         algorithm = self._open
         if not self._started:
             raise RuntimeError("this plan was not started")
-        if not algorithm.advance(wait):
+        if not self._done and not algorithm.advance(wait):
             return False
         self._started = False
         self._finish()
