@@ -1,8 +1,8 @@
 """Speed of the kernels: ``python benchmarks/kernels.py [--json out.json] [--mbytes 400] [--only logistic]``.
 
 One process, one thread. Every figure is gigabytes of X per second, the best of several calls; beside it stands the same
-work by other means, and the share of the machine's own read bandwidth: a streaming sum, measured again before each case
-because a shared machine's memory is not the same at all times. Peers that are not installed are left out.
+work by other means, and the share of the machine's own read bandwidth, a streaming sum: all measured in turn for each
+case, because a shared machine is not the same at all times. Peers that are not installed are left out.
 """
 
 from __future__ import annotations
@@ -39,21 +39,19 @@ class Case(NamedTuple):
     ratios: Mapping[str, float] = MappingProxyType({})
 
 
-def best(work: Work, repeats: int = 7) -> float:
-    """Seconds of the fastest call, the first one not counted."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
+def fastest(works: dict[str, Work], rounds: int = 7) -> dict[str, float]:
+    """Seconds of each one's fastest call, in turn in each round, the first round not counted.
 
-
-def read_bandwidth(X: np.ndarray) -> float:
-    """GB/s of a streaming sum over X's memory, as integers: no arithmetic stands in the way."""
-    flat = X.reshape(-1).view(np.int64)
-    return X.nbytes / best(flat.sum, 5) / 1e9
+    The thread's own time is taken: it stands still while a shared machine runs something else.
+    """
+    seconds = dict.fromkeys(works, math.inf)
+    for round_ in range(rounds + 1):
+        for name, work in works.items():
+            start = time.thread_time()
+            work()
+            if round_:
+                seconds[name] = min(seconds[name], time.thread_time() - start)
+    return seconds
 
 
 def linear_data(mbytes: int, d: int, dtype: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -267,16 +265,16 @@ def main() -> None:
     parser.add_argument("--only", default="", help="run only the cases whose name contains this")
     parser.add_argument("--a9a", help="the a9a file in libsvm format; random rows of its shape without it")
     options = parser.parse_args()
-    stream = np.ones(options.mbytes * 2**17)
+    stream = np.ones(options.mbytes * 2**17, np.int64)
     results = []
     print(f"SIMD level {kernels.simd_level()}; GB/s of X, one thread; peers with the kernel's speed over theirs")
     for case in cases(options.mbytes, options.a9a):
         if options.only not in case.name:
             continue
-        bandwidth = read_bandwidth(stream)
-        speed = case.nbytes / best(case.kernel) / 1e9
-        peers = {name: case.nbytes / best(work, 3) / 1e9 for name, work in case.peers.items()}
-        bandwidth = max(bandwidth, read_bandwidth(stream))
+        # A streaming sum of integers reads the memory, and no arithmetic stands in the way.
+        seconds = fastest({"read": stream.sum, "kernel": case.kernel, **case.peers})
+        bandwidth, speed = stream.nbytes / seconds["read"] / 1e9, case.nbytes / seconds["kernel"] / 1e9
+        peers = {name: case.nbytes / seconds[name] / 1e9 for name in case.peers}
         met = (case.share is None or speed >= case.share * bandwidth) and all(
             speed >= ratio * peers[name] for name, ratio in case.ratios.items() if name in peers
         )

@@ -31,7 +31,7 @@ def moments(X, shift, out):
     n, d = X.shape
     shift = vector(shift, "shift", d, np.dtype(np.float64))
     check_out(out, (5, d), "power sums 0 to 4 of each column")
-    fold = 64 // d if 0 < d < 64 and X.dtype == dtype and X.flags.c_contiguous and X.flags.aligned else 1
+    fold = 32 // d if 0 < d < 32 and X.dtype == dtype and X.flags.c_contiguous and X.flags.aligned else 1
     if fold > 1 and n >= fold:
         # Short rows fill no vector: several become one long one, and the sums of its parts are added.
         total = np.zeros((5, fold * d))

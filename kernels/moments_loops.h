@@ -7,21 +7,24 @@
 
 #include "vector.h"
 
-/* m[k - 1] = sum over the rows of (x - center)^k for LANES columns. */
-INLINE void NAME(powers)(ptrdiff_t n, const REAL *X, ptrdiff_t stride, const REAL *center, REAL *m, ptrdiff_t length)
+/* m[k - 1] = sum over the rows of (x - center)^k, for `vectors` times LANES columns: two fill the pipelines. */
+INLINE void NAME(powers)(const int vectors, ptrdiff_t n, const REAL *X, ptrdiff_t stride, const REAL *center, REAL *m,
+                         ptrdiff_t length)
 {
-    V c = NAME(load)(center), m1 = {0}, m2 = {0}, m3 = {0}, m4 = {0};
-    for (ptrdiff_t i = 0; i < n; i++) {
-        V x = NAME(load)(X + i * stride) - c, square = x * x;
-        m1 += x;
-        m2 += square;
-        m3 += square * x;
-        m4 += square * square;
-    }
-    NAME(store)(m, m1);
-    NAME(store)(m + length, m2);
-    NAME(store)(m + 2 * length, m3);
-    NAME(store)(m + 3 * length, m4);
+    V sum[2][4] = {{{0}}}, c[2];
+    for (int v = 0; v < vectors; v++)
+        c[v] = NAME(load)(center + v * LANES);
+    for (ptrdiff_t i = 0; i < n; i++)
+        for (int v = 0; v < vectors; v++) {
+            V x = NAME(load)(X + i * stride + v * LANES) - c[v], square = x * x;
+            sum[v][0] += x;
+            sum[v][1] += square;
+            sum[v][2] += square * x;
+            sum[v][3] += square * square;
+        }
+    for (int v = 0; v < vectors; v++)
+        for (int k = 0; k < 4; k++)
+            NAME(store)(m + k * length + v * LANES, sum[v][k]);
 }
 
 static void NAME(powers_of_column)(ptrdiff_t n, const REAL *x, ptrdiff_t stride, REAL center, REAL *m, ptrdiff_t length)
@@ -43,23 +46,29 @@ static int NAME(moments)(ptrdiff_t n, ptrdiff_t d, const void *data, ptrdiff_t s
 {
     const REAL *X = data;
     ptrdiff_t block = (32 << 10) / (d * REAL_BYTES + 1);
-    REAL *center = malloc(5 * (d + 1) * sizeof(REAL)), *m = center + d;
+    REAL *center = calloc(6 * (d + 1), sizeof(REAL)), *m = center + d, *zeros = m + 4 * d;
     if (center == NULL)
         return 0;
     block = block < 64 ? 64 : block > 1024 ? 1024 : block;
     for (ptrdiff_t start = 0; start < n; start += block, X += block * stride) {
         ptrdiff_t rows = n - start < block ? n - start : block;
         memset(center, 0, d * sizeof(REAL));
-        for (ptrdiff_t i = 0; i < rows; i++) {
-            const REAL *row = X + i * stride;
-            _Pragma("omp simd") for (ptrdiff_t j = 0; j < d; j++) center[j] += row[j];
+        for (ptrdiff_t i = 0; i < rows; i += 2) {
+            const REAL *row = X + i * stride, *next = i + 1 < rows ? row + stride : zeros;
+            _Pragma("omp simd") for (ptrdiff_t j = 0; j < d; j++) center[j] += row[j] + next[j];
         }
         for (ptrdiff_t j = 0; j < d; j++)
             center[j] /= rows;
         if (d >= LANES)
-            for (ptrdiff_t j = 0; j < d; j += LANES) {
+            for (ptrdiff_t j = 0; j < d;) {
                 ptrdiff_t k = j + LANES <= d ? j : d - LANES; /* the last columns are summed again, not added again */
-                NAME(powers)(rows, X + k, stride, center + k, m + k, d);
+                if (j + 2 * LANES <= d) {
+                    NAME(powers)(2, rows, X + j, stride, center + j, m + j, d);
+                    j += 2 * LANES;
+                } else {
+                    NAME(powers)(1, rows, X + k, stride, center + k, m + k, d);
+                    j += LANES;
+                }
             }
         else
             for (ptrdiff_t j = 0; j < d; j++)

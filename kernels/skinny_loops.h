@@ -1,6 +1,7 @@
-/* Products of a block of rows with few (up to some tens of) points, for one SIMD level and REAL: a general BLAS reaches
- * a third of this speed on such narrow matrices. Eight rows go together; points lie in lanes (`points` is d x width,
- * the K of them padded with zeros to width, a multiple of LANES).
+/* Products of a block of rows with few (up to some tens of) points, for one SIMD level and REAL. On 64 rows of 784
+ * float32 and 16 points, OpenBLAS took 1.1 times as long for the scores and, with 10 points, 1.7 times for the sums.
+ * Eight rows go together; points lie in lanes (`points` is d x width, the K of them padded with zeros to width, a
+ * multiple of LANES).
  */
 
 #include "vector.h"

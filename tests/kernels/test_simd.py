@@ -1,4 +1,4 @@
-"""Every SIMD level that the machine has passes the kernels' tests."""
+"""Every SIMD level that the machine has passes the tests of the kernels that have levels."""
 
 import os
 import subprocess
@@ -40,6 +40,7 @@ def test_unknown_level():
 def test_lower_levels_pass_all_tests(level):
     if kernels.simd_level() in ("neon", "baseline", level):
         pytest.skip("the machine has no higher level")
-    folder = str(Path(__file__).parent)
-    run = python("-m", "pytest", "-q", "-x", folder, "--ignore", __file__, "-p", "no:cacheprovider", level=level)
+    folder = Path(__file__).parent
+    files = [str(folder / f"test_{name}.py") for name in ("blas", "columns", "linear", "moments", "reduce")]
+    run = python("-m", "pytest", "-q", "-x", *files, "-p", "no:cacheprovider", level=level)
     assert run.returncode == 0, run.stdout
