@@ -107,9 +107,13 @@ def measure(
 
 
 def contenders(group: Group) -> list[str]:
-    """Return the algorithms worth measuring here: on one node with shared memory, that and MPI's own."""
+    """Return the algorithms worth measuring here.
+
+    On one node with shared memory, that, MPI's own, and the ring: where the cores of a node share no cache, large
+    messages that the kernel copies may overtake memory that two cores write in turn.
+    """
     candidates = group.candidates(OPERATORS["sum"], np.dtype(np.float32))
-    return ["node", "native"] if "node" in candidates else candidates
+    return ["node", "ring", "native"] if "node" in candidates else candidates
 
 
 def _time(group: Group, name: str, n_bytes: int, budget: float) -> tuple[float, float]:

@@ -172,7 +172,8 @@ class Communicator:
         self._choices.clear()
         if len(group.topology.sizes) > 1 or group.team is None:
             return
-        slower = [n for n, _ in table.samples.get("node", []) if table.choose(n, ("node", "native")) != "node"]
+        rivals = ("node", "ring", "native")
+        slower = [n for n, _ in table.samples.get("node", []) if table.choose(n, rivals) != "node"]
         group.team.high = min(slower, default=1 << 62)
         self._team = group.team
 
@@ -454,8 +455,8 @@ class Communicator:
         self._guard.fail(error)
 
     def barrier(self) -> None:
-        """Wait until every rank has come here. Collective."""
-        self._comm.Barrier()
+        """Wait until every rank has come here. Collective; MismatchError when another rank makes another call."""
+        self._guard.agree("barrier")
 
     def node_names(self) -> list[str]:
         """Return the host name of every rank. Collective."""

@@ -23,7 +23,7 @@ from .topology import Topology
 
 ALGORITHMS = ("node", "hierarchical", "ring", "recursive_doubling", "native")
 
-STAGE_BYTES = 256 << 10  # a staging buffer: two of them in use stay in the L2 cache
+STAGE_BYTES = 512 << 10  # a staging buffer: larger ones leave the cache, smaller ones wait more often
 SMALL_BYTES = 16 << 10  # up to here every rank reads the arrays of all
 SMALL_SHARED_BYTES = 2 << 10  # the same for arrays in shared memory, where slicing costs no copies
 PIECE_BYTES = 16 << 20  # of a private array that goes through shared memory between nodes at a time
