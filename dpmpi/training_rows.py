@@ -16,6 +16,10 @@ SAMPLE_BYTES = 32 << 20  # of a dense sample
 CHECK_ROWS = 1 << 14  # rows looked at together for NaN and infinity
 
 
+class LabelError(ValueError):
+    """The target of a classifier does not have two classes."""
+
+
 @dataclass(frozen=True)
 class TrainingRows:
     """What a fit needs to know of its rows.
@@ -180,7 +184,7 @@ def _agree_on_classes(engine: Engine, labels: np.ndarray) -> np.ndarray:
     labels = np.unique(np.concatenate(engine.comm.share(labels)))
     if len(labels) != 2:
         more = " or more" if len(labels) > 2 else ""
-        raise ValueError(
+        raise LabelError(
             f"a logistic model needs exactly two classes in y, but found {len(labels)}{more}: "
             f"{', '.join(f'{label:g}' for label in labels[:3])}"
         )

@@ -17,6 +17,7 @@ from ..metrics import evaluate
 from ..models import MODELS
 from ..prepare import apply_pipeline, fit_pipeline
 from ..preprocess import text_columns
+from ..training_rows import LabelError
 from .options import add_data_options, arrays_or_stream, check_outputs, open_data
 from .preprocess import add_preprocess_options, steps
 from .progress import Progress
@@ -85,30 +86,38 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
                 dataset = dataset.keep()
         pipeline = fit_pipeline(engine, dataset, preprocessing)
         dataset = apply_pipeline(dataset, pipeline)
-    rows = arrays_or_stream(engine, dataset)
+    X, y, sample_weight = arrays_or_stream(engine, dataset)
     nodes = len(set(engine.comm.node_names()))
     counts = engine.comm.share(dataset.n_local)
     if engine.rank == 0:
         print(_headline(engine, options, dataset, counts, nodes), flush=True)
     progress = Progress(options.progress) if engine.rank == 0 else Progress("off")
     unit = "epoch" if options.solver == "sgd" else "iteration"
-    result = fit(
-        engine,
-        options.model,
-        *rows,
-        l2=options.l2,
-        solver=options.solver,
-        fit_intercept=not options.no_intercept,
-        tol=options.tol,
-        max_iter=options.max_iter,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        momentum=options.momentum,
-        seed=options.seed,
-        callback=lambda n, loss: progress.update(f"{unit} {n}  loss {loss:.10g}"),
-    )
-    progress.close()
-    metrics = evaluate(engine, result, *rows[:2])
+    try:
+        result = fit(
+            engine,
+            options.model,
+            X,
+            y,
+            sample_weight,
+            l2=options.l2,
+            solver=options.solver,
+            fit_intercept=not options.no_intercept,
+            tol=options.tol,
+            max_iter=options.max_iter,
+            batch_size=options.batch_size,
+            learning_rate=options.learning_rate,
+            momentum=options.momentum,
+            seed=options.seed,
+            callback=lambda n, loss: progress.update(f"{unit} {n}  loss {loss:.10g}"),
+        )
+    except LabelError as error:
+        raise data.DataError(
+            f"{dataset.source}: target {dataset.target!r}: {error}; choose a column with two values"
+        ) from error
+    finally:
+        progress.close()
+    metrics = evaluate(engine, result, X, y)
     seconds = _seconds(engine, time.perf_counter() - begin)
     report = _report(engine, options, dataset, counts, nodes, result, metrics, seconds)
     with engine.comm.together("writing the results"):

@@ -51,10 +51,10 @@ def open_data(engine: Engine, options: argparse.Namespace, **wanted: Any) -> dat
         return data.open(options.data, engine.comm, format=options.format, max_memory=options.max_memory, **wanted)
 
 
-def arrays_or_stream(engine: Engine, dataset: data.Dataset) -> tuple[Any, ...]:
-    """X, y and weights of a data set that fits into memory; else the data set alone, to be streamed. Collective."""
+def arrays_or_stream(engine: Engine, dataset: data.Dataset) -> tuple[Any, Any, Any]:
+    """X, y and weights of a data set that fits into memory; else the data set for X, to be streamed. Collective."""
     if not dataset.fits:
-        return (dataset,)
+        return dataset, None, None
     with engine.timer("read"):
         table = dataset.load()
     return table.X, table.y, table.sample_weight

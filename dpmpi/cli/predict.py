@@ -62,10 +62,10 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     )
     if raw is not None:
         dataset = apply_pipeline(dataset, raw)
-    rows = arrays_or_stream(engine, dataset)[:2]
+    X, y, _ = arrays_or_stream(engine, dataset)
     with engine.comm.together("predicting"):
-        predictions = _predictions(engine, rows[0], saved.result)
-    metrics = {} if dataset.target is None else evaluate(engine, saved.result, *rows)
+        predictions = _predictions(engine, X, saved.result)
+    metrics = {} if dataset.target is None else evaluate(engine, saved.result, X, y)
     _write_all(engine, options.output, predictions, saved.result.classes is not None)
     report = {"model": saved.result.model, "ranks": engine.size, "rows": dataset.n_rows, "metrics": metrics}
     with engine.comm.together("writing the report"):

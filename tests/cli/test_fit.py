@@ -173,7 +173,7 @@ def spoil(tmp_path, row, text):
         (lambda t: spoil(t, 12, "1,inf,1"), ["t.csv", *GOOD], ["t.csv", "row 12", "'b'"]),
         (lambda t: spoil(t, 12, "1,,1"), ["t.csv", *GOOD], ["t.csv", "row 12", "'b'"]),
         (lambda t: spoil(t, 12, "1,1,nan"), ["t.csv", *GOOD], ["t.csv", "row 12", "'y'"]),
-        (lambda t: spoil(t, 12, "1,1,2"), ["t.csv", *GOOD], ["two classes", "3"]),
+        (lambda t: spoil(t, 12, "1,1,2"), ["t.csv", *GOOD], ["t.csv", "target 'y'", "two classes", "3"]),
         (None, ["t.csv", "--target", "y", "--model", "logistic", "--l2", "-1"], ["l2", "-1"]),
         (None, ["t.csv", "--target", "y", "--model", "logistic", "--l2", "nan"], ["l2", "nan"]),
         (None, ["t.csv", "--target", "y", "--model", "quadratic"], ["quadratic", "logistic"]),
