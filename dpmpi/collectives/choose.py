@@ -13,12 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..kernels import node
+from .buffers import work_dtype
 from .group import Call, Group
 from .mpi import MPI, library_name
 from .operators import OPERATORS
 
 SIZES = (8, 1 << 10, 16 << 10, 256 << 10, 2 << 20)
 TUNE_SIZES = tuple(1 << k for k in range(3, 27))
+CHOICES_KEPT = 1024
 BUDGET_SECONDS = 0.03  # for one algorithm at first use; `dpmpi tune` takes TUNE_SECONDS
 TUNE_SECONDS = 3.0
 
@@ -87,6 +90,66 @@ def explain(table: Table, n_bytes: int, candidates: Sequence[str]) -> str:
             f"{1e6 * latency:>12.1f}{rate:>8}{'  <-' if name == chosen else ''}"
         )
     return "\n".join(lines)
+
+
+class Chooser:
+    """Chooses the algorithm for each all-reduce of a group; measures when it is first asked.
+
+    Attributes:
+        team: the ranks of the group's one node, once it is known that arrays below `team.high` bytes are theirs: it may
+            then be asked first. None before, and where there are several nodes.
+    """
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self._table: Table | None = None
+        self._chosen: dict[tuple[str, bool, np.dtype, int], str] = {}
+        self.team: node.Team | None = None
+
+    def choose(self, call: Call) -> str:
+        """Return the algorithm for `call`. Collective at the first call, to which all ranks must come together."""
+        table = self._known(call)
+        key = call.operator.name, call.operator.commutative, call.dtype, call.n
+        if key not in self._chosen:
+            if len(self._chosen) >= CHOICES_KEPT:
+                self._chosen.clear()
+            dtype = work_dtype(call.dtype)
+            self._chosen[key] = table.choose(call.n * dtype.itemsize, self._group.candidates(call.operator, dtype))
+        return self._chosen[key]
+
+    def explain(self, call: Call) -> str:
+        """Say in words which algorithm runs, and why. Collective at the first call."""
+        dtype = work_dtype(call.dtype)
+        candidates = self._group.candidates(call.operator, dtype)
+        return explain(self._known(call), call.n * dtype.itemsize, candidates)
+
+    def tune(self) -> None:
+        """Measure every algorithm thoroughly. Collective."""
+        candidates = self._group.candidates(OPERATORS["sum"], np.dtype(np.float32))
+        self._use(measure(self._group, TUNE_SIZES, TUNE_SECONDS, candidates))
+
+    def save(self) -> str:
+        """Save the table in use, on the calling rank; return the file."""
+        if self._table is None:
+            raise RuntimeError("nothing was measured yet")
+        return save(self._group, self._table)
+
+    def _known(self, call: Call) -> Table:
+        if self._table is None:
+            self._group.guard.agree(str(call))
+            return self._use(load(self._group) or measure(self._group))
+        return self._table
+
+    def _use(self, table: Table) -> Table:
+        self._table = table
+        self._chosen.clear()
+        group = self._group
+        if len(group.topology.sizes) == 1 and group.team is not None:
+            rivals = ("node", "ring", "native")
+            slower = [n for n, _ in table.samples.get("node", []) if table.choose(n, rivals) != "node"]
+            group.team.high = min(slower, default=1 << 62)
+            self.team = group.team
+        return table
 
 
 def measure(

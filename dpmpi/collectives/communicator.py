@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, NoReturn
@@ -12,17 +12,15 @@ import numpy as np
 
 from ..kernels import node
 from ..partition import block
-from . import abort, choose, ring, rows
+from . import abort, ring, rows
 from .bucket import Bucket
+from .buffers import check_array, check_out, flat_work, store, work_dtype
+from .choose import Chooser
 from .group import ALGORITHMS, Call, Group
 from .guard import Guard
 from .mpi import MPI, check_launcher, library_name
-from .operators import Operator, operator
-from .plan import AllreducePlan, store, work_dtype
-
-CHOICES_KEPT = 1024
-
-Op = str | Operator | Callable[[np.ndarray, np.ndarray], None]
+from .operators import Op, operator
+from .plan import AllreducePlan
 
 
 class Communicator:
@@ -52,9 +50,7 @@ class Communicator:
         if ranks_per_node is not None and ranks_per_node < 1:
             raise ValueError(f"ranks_per_node must be at least 1, not {ranks_per_node}")
         self._open_group: Group | None = Group(comm.Dup(), ranks_per_node)
-        self._team: node.Team | None = None  # where it may be asked first
-        self._table: choose.Table | None = None
-        self._choices: dict[tuple[str, bool, np.dtype, int], str] = {}
+        self._chooser = Chooser(self._open_group)
         self.rank: int = comm.rank
         self.size: int = comm.size
 
@@ -94,7 +90,7 @@ class Communicator:
     def _release(self, free: bool) -> None:
         if self._open_group is not None and free and not MPI.Is_finalized():
             self._open_group.close()
-        self._open_group = self._team = None
+        self._open_group = self._chooser.team = None
 
     # Collectives on arrays
 
@@ -120,14 +116,14 @@ class Communicator:
 
         The algorithm is the fastest here by measured times; see `explain`.
         """
-        if out is None and self._team is not None and self._team.allreduce(array, op) == node.DONE:
+        if out is None and self._chooser.team is not None and self._chooser.team.allreduce(array, op) == node.DONE:
             return array
         return self._allreduce(array, op, out)
 
     def _allreduce(self, array: np.ndarray, op: Op, out: np.ndarray | None) -> np.ndarray:
         """All-reduce of what `node.Team` does not take as it is, or found that the ranks differ in."""
         group = self._group
-        differ = self._team is not None and self._team.take_mismatch()
+        differ = self._chooser.team is not None and self._chooser.team.take_mismatch()
         try:
             target = self._target(array, op, out)
             call = Call(operator(op), target.dtype, target.size)
@@ -138,9 +134,9 @@ class Communicator:
             self._guard.fail(error)
         if differ:
             self._guard.tell(str(call))
-        work = _work(array, target)
+        work = flat_work(array, target)
         if self.size > 1:
-            name = self._choose(call)
+            name = self._chooser.choose(call)
             if not group.announces(name):
                 self._guard.agree(str(call))
             algorithm = group.prepare(name, call, work)
@@ -148,34 +144,6 @@ class Communicator:
             algorithm.close()
         store(work, target)
         return target
-
-    def _choose(self, call: Call) -> str:
-        """Return the algorithm for a call; at the first one, measure (all ranks come here together)."""
-        group = self._group
-        if self._table is None:
-            self._guard.agree(str(call))
-            self._use(choose.load(group) or choose.measure(group))
-        assert self._table is not None
-        key = call.operator.name, call.operator.commutative, call.dtype, call.n
-        if key not in self._choices:
-            if len(self._choices) >= CHOICES_KEPT:
-                self._choices.clear()
-            n_bytes = call.n * work_dtype(call.dtype).itemsize
-            candidates = group.candidates(call.operator, work_dtype(call.dtype))
-            self._choices[key] = self._table.choose(n_bytes, candidates)
-        return self._choices[key]
-
-    def _use(self, table: choose.Table) -> None:
-        """Choose by `table` from now on, and let the team of a node take at once what the table would give it."""
-        group = self._group
-        self._table = table
-        self._choices.clear()
-        if len(group.topology.sizes) > 1 or group.team is None:
-            return
-        rivals = ("node", "ring", "native")
-        slower = [n for n, _ in table.samples.get("node", []) if table.choose(n, rivals) != "node"]
-        group.team.high = min(slower, default=1 << 62)
-        self._team = group.team
 
     def plan_allreduce(
         self,
@@ -208,7 +176,7 @@ class Communicator:
         self._guard.agree(f"plan of {call} by {algorithm} on {whose} buffer")
         name = algorithm
         if algorithm == "auto":
-            name = self._choose(call) if self.size > 1 else "recursive_doubling"
+            name = self._chooser.choose(call) if self.size > 1 else "recursive_doubling"
         dimensions = (shape,) if isinstance(shape, int) else tuple(shape)
         return AllreducePlan(group, call, name, dimensions, buffer)
 
@@ -226,8 +194,8 @@ class Communicator:
                 raise ValueError(f"{algorithm} cannot run here, only {', '.join(possible)}: {reason}")
         dimensions = (shape,) if isinstance(shape, int) else tuple(shape)
         if buffer is not None:
-            _checked(buffer)
-            _checked_out(buffer, np.empty(0, dtype), dimensions)
+            check_array(buffer)
+            check_out(buffer, np.empty(0, dtype), dimensions)
         return Call(chosen, dtype, math.prod(dimensions))
 
     def explain(self, nbytes: int, op: Op = "sum", dtype: Any = np.float32) -> str:
@@ -235,21 +203,15 @@ class Communicator:
         if self.size == 1:
             return f"all-reduce of {nbytes} bytes: nothing to do on one rank"
         dtype = np.dtype(dtype)
-        call = Call(operator(op), dtype, nbytes // dtype.itemsize)
-        self._choose(call)
-        assert self._table is not None
-        return choose.explain(self._table, nbytes, self._group.candidates(call.operator, work_dtype(dtype)))
+        return self._chooser.explain(Call(operator(op), dtype, nbytes // dtype.itemsize))
 
     def tune(self) -> str:
         """Measure every algorithm thoroughly, save the times for later jobs of this kind; return where. Collective."""
-        group = self._group
         self._guard.agree("tune")
-        candidates = group.candidates(operator("sum"), np.dtype(np.float32))
-        self._use(choose.measure(group, choose.TUNE_SIZES, choose.TUNE_SECONDS, candidates))
-        assert self._table is not None
+        self._chooser.tune()
         with self._guard.together("saving the tuning table"):
-            path = choose.save(group, self._table) if self.rank == 0 else ""
-        return str(group.comm.bcast(path))
+            path = self._chooser.save() if self.rank == 0 else ""
+        return str(self._comm.bcast(path))
 
     def reduce_scatter(self, array: np.ndarray, op: Op = "sum", out: np.ndarray | None = None) -> np.ndarray:
         """Combine the ranks' arrays and leave each rank its block of the result's rows. Collective.
@@ -260,12 +222,12 @@ class Communicator:
         """
         comm = self._comm
         try:
-            array = _checked(array, op)
+            array = check_array(array, op)
             if array.ndim == 0:
                 raise ValueError("reduce_scatter: a 0-dimensional array has no rows to share out")
             start, stop = block(array.shape[0], self.size, self.rank)
             shape = (stop - start, *array.shape[1:])
-            target = np.empty(shape, array.dtype.newbyteorder("=")) if out is None else _checked_out(out, array, shape)
+            target = np.empty(shape, array.dtype.newbyteorder("=")) if out is None else check_out(out, array, shape)
             call = f"reduce_scatter of {array.shape} {array.dtype.name}, op={op}"
         except (TypeError, ValueError) as error:
             self._guard.fail(error)
@@ -292,7 +254,7 @@ class Communicator:
         """
         comm = self._comm
         try:
-            array = _checked(array)
+            array = check_array(array)
             if array.ndim == 0:
                 raise ValueError("allgather: a 0-dimensional array has no rows to join; use array.reshape(1)")
             call = f"allgather of rows of shape {array.shape[1:]} {array.dtype.name}"
@@ -304,7 +266,7 @@ class Communicator:
         shape = (int(counts.sum()), *array.shape[1:])
         with self._guard.together("allgather"):
             dtype = array.dtype.newbyteorder("=")
-            target = np.empty(shape, dtype) if out is None else _checked_out(out, array, shape)
+            target = np.empty(shape, dtype) if out is None else check_out(out, array, shape)
         in_place = target.flags.c_contiguous and target.dtype == dtype and not np.may_share_memory(target, array)
         work = (target if in_place else np.empty(shape, dtype)).reshape(-1)
         row = math.prod(array.shape[1:])
@@ -324,7 +286,7 @@ class Communicator:
         Raises (on every rank): TypeError, ValueError or MismatchError as `allreduce`.
         """
         try:
-            array = _checked(array)
+            array = check_array(array)
             self._check_root(root)
             if self.rank != root and not array.flags.writeable:
                 raise ValueError("broadcast: the array is read-only")
@@ -349,7 +311,7 @@ class Communicator:
         try:
             if len(parts) != self.size:
                 raise ValueError(f"alltoall: give one array for each of the {self.size} ranks, not {len(parts)}")
-            kinds = {(_checked(part).dtype, part.shape[1:]) for part in parts}
+            kinds = {(check_array(part).dtype, part.shape[1:]) for part in parts}
             if len(kinds) > 1 or parts[0].ndim == 0:
                 raise ValueError("alltoall: the arrays must have rows, one dtype and the same lengths but the first")
         except (TypeError, ValueError) as error:
@@ -375,7 +337,7 @@ class Communicator:
         """
         try:
             for array in arrays:
-                _checked(array, op)
+                check_array(array, op)
                 if not array.flags.writeable:
                     raise ValueError("bucket: an array is read-only")
             if not arrays or bucket_bytes < 1:
@@ -474,41 +436,9 @@ class Communicator:
         }
 
     def _target(self, array: np.ndarray, op: Op, out: np.ndarray | None) -> np.ndarray:
-        array = _checked(array, op)
+        array = check_array(array, op)
         if out is not None:
-            return _checked_out(out, array, array.shape)
+            return check_out(out, array, array.shape)
         if not array.flags.writeable:
             raise ValueError("allreduce: the array is read-only; pass out= for the result")
         return array
-
-
-def _checked(array: object, op: Op | None = None) -> np.ndarray:
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"only NumPy arrays can be combined, not {type(array).__name__}; wrap it with numpy.asarray")
-    if isinstance(array, np.ma.MaskedArray):
-        raise TypeError("a masked array would lose its mask; fill it first with array.filled(value)")
-    if array.dtype.hasobject or array.dtype.kind not in "biufcV":
-        raise TypeError(f"only boolean, integer, real and complex arrays can be combined, not dtype {array.dtype}")
-    if op is not None:
-        operator(op).check(array.dtype)
-    return array
-
-
-def _checked_out(out: object, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
-    if out.dtype != array.dtype or out.shape != shape:
-        raise ValueError(f"out must be {array.dtype} of shape {shape}, but is {out.dtype} of shape {out.shape}")
-    if not out.flags.writeable:
-        raise ValueError("out is read-only")
-    return out
-
-
-def _work(array: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return a flat contiguous array with the values of `array`: the memory of `target` itself where that will do."""
-    dtype = work_dtype(target.dtype)
-    if target.flags.c_contiguous and dtype == target.dtype and dtype.isnative:
-        if target is not array:
-            np.copyto(target, array)
-        return np.asarray(target).reshape(-1)
-    return np.array(array, dtype, order="C").reshape(-1)

@@ -83,7 +83,10 @@ OPERATORS = {
 }
 
 
-def operator(op: str | Operator | Callable[..., None]) -> Operator:
+Op = str | Operator | Callable[[np.ndarray, np.ndarray], None]
+
+
+def operator(op: Op) -> Operator:
     """Return the Operator that `op` names or is; a function is taken as associative but not commutative."""
     if isinstance(op, Operator):
         return op

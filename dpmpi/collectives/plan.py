@@ -7,6 +7,7 @@ from types import TracebackType
 
 import numpy as np
 
+from .buffers import is_widened, store, work_dtype
 from .group import Algorithm, AtOnce, Call, Group
 from .shared_memory import NoSharedMemory, SharedMemory
 
@@ -30,7 +31,7 @@ class AllreducePlan:
         self.algorithm = algorithm
         self._group, self._call = group, call
         self._memory: SharedMemory | None = None
-        in_memory = buffer is None and algorithm in ("node", "hierarchical") and not _widened(call.dtype)
+        in_memory = buffer is None and algorithm in ("node", "hierarchical") and not is_widened(call.dtype)
         if in_memory:
             self._memory = _shared(group, call)
         if self._memory is not None:
@@ -38,7 +39,7 @@ class AllreducePlan:
         elif buffer is None:
             buffer = np.zeros(shape, call.dtype)
         self.buffer = buffer
-        direct = buffer.flags.c_contiguous and not _widened(call.dtype) and call.dtype.isnative
+        direct = buffer.flags.c_contiguous and not is_widened(call.dtype) and call.dtype.isnative
         flat = np.asarray(buffer).reshape(-1) if direct else np.empty(call.n, work_dtype(call.dtype))
         self._work = None if direct else flat
         self._prepared: Algorithm | None = group.prepare(algorithm, call, flat, self._memory)
@@ -141,19 +142,3 @@ def _shared(group: Group, call: Call) -> SharedMemory | None:
         memory.close()
         return None
     return memory
-
-
-def work_dtype(dtype: np.dtype) -> np.dtype:
-    """Return the dtype in which values travel and are combined: native byte order, float16 as float32."""
-    return np.dtype(np.float32) if _widened(dtype) else dtype.newbyteorder("=")
-
-
-def _widened(dtype: np.dtype) -> bool:
-    return dtype.newbyteorder("=") == np.float16
-
-
-def store(work: np.ndarray, target: np.ndarray) -> None:
-    """Put the combined values where they belong, unless they are there already."""
-    if not np.may_share_memory(work, target):
-        with np.errstate(over="ignore"):  # a float16 result may be infinite
-            np.copyto(target, work.reshape(target.shape), casting="same_kind")
