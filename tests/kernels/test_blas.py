@@ -94,7 +94,10 @@ def test_kmeans_far_from_the_origin():
 
 
 def test_gram_of_csr():
-    X, weight = scipy.sparse.random(200, 30, 0.2, format="csr", rng=np.random.default_rng(0)), np.abs(normal(200))
+    X, weight = (
+        scipy.sparse.random(200, 30, 0.2, format="csr", random_state=np.random.default_rng(0)),
+        np.abs(normal(200)),
+    )
     check("gram", (X, None), (30, 30), "float64")
     check("gram", (X, weight), (30, 30), "float64")
 
