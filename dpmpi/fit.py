@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -152,7 +153,7 @@ def fit(
         found = _sgd(problem, start, batch_size, seed, learning_rate, momentum, tol, max_iter, callback)
     parameters = problem.coordinates.parameters(found.x)
     # Every rank took the same steps on the same bits; different libraries on different nodes would show here.
-    engine.comm.agree(f"fit ending at {parameters.tobytes().hex()}")
+    engine.comm.agree(f"fit ending at {hashlib.blake2b(parameters.tobytes(), digest_size=16).hexdigest()}")
     coef, intercept = (parameters[:-1], float(parameters[-1])) if fit_intercept else (parameters, 0.0)
     return FitResult(
         model, solver, coef, intercept, found.loss, found.n_iter, found.converged, found.message, found.history, l2,

@@ -196,6 +196,8 @@ class Group:
 class AtOnce:
     """An algorithm whose work is all done when it is waited for: there is nothing that could go on by itself."""
 
+    run: Callable[[], None]
+
     def start(self) -> None:
         """Nothing begins yet."""
 
@@ -203,10 +205,6 @@ class AtOnce:
         """Run from start to end."""
         self.run()
         return True
-
-    def run(self) -> None:
-        """Run from start to end."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Nothing to free."""
@@ -222,7 +220,7 @@ class NodeAllreduce(AtOnce):
         told = functools.partial(group.guard.tell, str(call))
         self._work = work  # keeps the memory behind the address
         plan = group.team.plan(call.digest, addresses, len(work), work.itemsize, loop, code, told)
-        self.run = plan.run  # type: ignore[method-assign]
+        self.run = plan.run
 
 
 class DoublingAllreduce(AtOnce):
