@@ -94,7 +94,9 @@ class Communicator:
 
     # Collectives on arrays
 
-    def allreduce(self, array: np.ndarray, op: Op = "sum", out: np.ndarray | None = None) -> np.ndarray:
+    def allreduce(
+        self, array: np.ndarray, op: Op = "sum", out: np.ndarray | None = None, *, order: str = "fixed"
+    ) -> np.ndarray:
         """Combine the ranks' arrays element by element and leave the result on every rank. Collective.
 
         Args:
@@ -106,6 +108,8 @@ class Communicator:
                 ``op(acc, x)``, which Numba compiles; see `dpmpi.user_operator`. As in NumPy, sum and prod of booleans
                 are logical or and and, min and max propagate NaN, and integers wrap around.
             out: where to put the result: shape and dtype of `array`; None for in place.
+            order: "fixed" for the same bits from run to run on this machine; "any" for the fastest algorithm by the
+                times measured in this job, MPI's own included, which may combine the ranks' values in another order.
 
         Returns:
             `out`, or `array` when in place.
@@ -116,24 +120,27 @@ class Communicator:
 
         The algorithm is the fastest here by measured times; see `explain`.
         """
-        if out is None and self._chooser.team is not None and self._chooser.team.allreduce(array, op) == node.DONE:
+        team = self._chooser.team
+        if team is not None and out is None and order == "fixed" and team.allreduce(array, op) == node.DONE:
             return array
-        return self._allreduce(array, op, out)
+        return self._allreduce(array, op, out, order)
 
-    def _allreduce(self, array: np.ndarray, op: Op, out: np.ndarray | None) -> np.ndarray:
+    def _allreduce(self, array: np.ndarray, op: Op, out: np.ndarray | None, order: str) -> np.ndarray:
         """All-reduce of what `node.Team` does not take as it is, or found that the ranks differ in."""
         group = self._group
         differ = self._chooser.team is not None and self._chooser.team.take_mismatch()
         try:
             target = self._target(array, op, out)
-            call = Call(operator(op), target.dtype, target.size)
-            call.operator.loop(work_dtype(call.dtype))  # compiles the user's own, or refuses it
+            call = Call(operator(op), target.dtype, target.size, order)
+            loop = call.operator.loop(work_dtype(call.dtype))  # compiles the user's own, or refuses it
         except (TypeError, ValueError) as error:
             if differ:
                 self._guard.tell("allreduce", error)
             self._guard.fail(error)
         if differ:
             self._guard.tell(str(call))
+        if self._chooser.team is not None and call.operator.function is not None:
+            self._chooser.team.learn(op, call.operator.code, call.dtype, loop)
         work = flat_work(array, target)
         if self.size > 1:
             name = self._chooser.choose(call)
@@ -152,6 +159,7 @@ class Communicator:
         op: Op = "sum",
         *,
         algorithm: str = "auto",
+        order: str = "fixed",
         buffer: np.ndarray | None = None,
     ) -> AllreducePlan:
         """Set up an all-reduce to be run many times; see `AllreducePlan`. Collective.
@@ -161,6 +169,7 @@ class Communicator:
             op: as for `allreduce`.
             algorithm: "auto", or one of "node" (shared memory; all ranks on one node), "hierarchical" (several nodes),
                 "ring", "recursive_doubling" and "native".
+            order: as for `allreduce`; what "auto" may choose from.
             buffer: your own array of that shape and dtype, combined in place; None for one that the plan makes, in
                 node-shared memory where the algorithm can use it.
 
@@ -169,7 +178,7 @@ class Communicator:
         """
         group = self._group
         try:
-            call = self._planned(shape, dtype, op, algorithm, buffer)
+            call = self._planned(shape, dtype, op, algorithm, order, buffer)
         except (TypeError, ValueError) as error:
             self._guard.fail(error)
         whose = "its own" if buffer is None else "the user's"
@@ -180,7 +189,7 @@ class Communicator:
         dimensions = (shape,) if isinstance(shape, int) else tuple(shape)
         return AllreducePlan(group, call, name, dimensions, buffer)
 
-    def _planned(self, shape: Any, dtype: Any, op: Op, algorithm: str, buffer: Any) -> Call:
+    def _planned(self, shape: Any, dtype: Any, op: Op, algorithm: str, order: str, buffer: Any) -> Call:
         dtype = np.dtype(dtype)
         chosen = operator(op)
         chosen.check(dtype)
@@ -196,14 +205,14 @@ class Communicator:
         if buffer is not None:
             check_array(buffer)
             check_out(buffer, np.empty(0, dtype), dimensions)
-        return Call(chosen, dtype, math.prod(dimensions))
+        return Call(chosen, dtype, math.prod(dimensions), order)
 
-    def explain(self, nbytes: int, op: Op = "sum", dtype: Any = np.float32) -> str:
+    def explain(self, nbytes: int, op: Op = "sum", dtype: Any = np.float32, *, order: str = "fixed") -> str:
         """Say which algorithm combines `nbytes` bytes, with the expected time of each candidate. Collective."""
         if self.size == 1:
             return f"all-reduce of {nbytes} bytes: nothing to do on one rank"
         dtype = np.dtype(dtype)
-        return self._chooser.explain(Call(operator(op), dtype, nbytes // dtype.itemsize))
+        return self._chooser.explain(Call(operator(op), dtype, nbytes // dtype.itemsize, order))
 
     def tune(self) -> str:
         """Measure every algorithm thoroughly, save the times for later jobs of this kind; return where. Collective."""

@@ -21,6 +21,7 @@ from .ring import RingAllreduce
 from .shared_memory import NoSharedMemory, SharedMemory
 from .topology import Topology
 
+ORDERS = ("fixed", "any")
 ALGORITHMS = ("node", "hierarchical", "ring", "recursive_doubling", "native")
 
 STAGE_BYTES = 512 << 10  # a staging buffer: larger ones leave the cache, smaller ones wait more often
@@ -40,19 +41,29 @@ class Call:
 
     Attributes:
         operator, dtype, n: the operator, and dtype and number of the elements.
+        order: "fixed", or "any" when the ranks' values may be combined in another order from run to run.
+
+    Raises ValueError for another order.
     """
 
     operator: Operator
     dtype: np.dtype
     n: int
+    order: str = "fixed"
+
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise ValueError(f"order must be one of {', '.join(ORDERS)}, not {self.order!r}")
 
     def __str__(self) -> str:
-        return f"allreduce of {self.n} {self.dtype.name}, op={self.operator.name}"
+        any_order = ", order=any" if self.order == "any" else ""
+        return f"allreduce of {self.n} {self.dtype.name}, op={self.operator.name}{any_order}"
 
     @property
     def digest(self) -> int:
         """What is announced: the number that `node.Team.allreduce` forms, or else a digest of the text."""
-        return node.signature(self.operator.name, self.dtype, self.n) or digest(str(self))
+        number = 0 if self.order == "any" else node.signature(self.operator.code, self.dtype, self.n)
+        return number or digest(str(self))
 
 
 class Algorithm(Protocol):

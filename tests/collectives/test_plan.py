@@ -11,7 +11,7 @@ from mpi4py import MPI
 from numpy.testing import assert_allclose, assert_array_equal
 
 import dpmpi
-from dpmpi.collectives import choose, shared_memory
+from dpmpi.collectives import measure, shared_memory
 from dpmpi.collectives.group import ALGORITHMS, PIECE_BYTES, STAGE_BYTES
 
 pytestmark = pytest.mark.mpi
@@ -324,7 +324,7 @@ def test_explain(comm):
 
 def test_tune_saves_a_table_that_is_read_again(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(choose, "TUNE_SIZES", (8, 4096))
+    monkeypatch.setattr(measure, "TUNE_SIZES", (8, 4096))
     with dpmpi.Communicator() as comm:
         path = comm.tune()
         comm.barrier()
@@ -333,15 +333,3 @@ def test_tune_saves_a_table_that_is_read_again(tmp_path, monkeypatch):
         monkeypatch.setenv("XDG_CACHE_HOME", os.path.dirname(os.path.dirname(comm.share(path)[0])))
     with dpmpi.Communicator() as comm:
         assert comm.size == 1 or "read from" in comm.explain(8)
-
-
-def test_times_between_samples():
-    table = choose.Table({"a": [(10, 1.0), (20, 3.0)], "native": [(10, 2.0), (20, 2.0)]}, "given")
-    assert table.seconds("a", 15) == 2.0
-    assert table.seconds("a", 40) == 6.0
-    assert table.seconds("b", 40) == float("inf")
-    assert table.choose(8, ["a", "native"]) == "a"
-    assert table.choose(20, ["a", "native"]) == "native"
-    assert choose.Table(table.samples, "given", 1.6).choose(20, ["a", "native"]) == "a"
-    latency, per_byte = choose.Table({"a": [(0, 1.0), (10, 2.0), (20, 3.0)]}, "given").cost("a")
-    assert_allclose([latency, per_byte], [1.0, 0.1])
