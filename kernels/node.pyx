@@ -74,7 +74,7 @@ cdef class Team:
 
     cdef node_team team
     cdef size_t small, small_shared
-    cdef public size_t high  # only arrays below so many bytes are taken by `allreduce`
+    cdef public size_t high, users_high  # below so many bytes `allreduce` takes arrays, with an operator of the user's
     cdef int last  # what `allreduce` returned
     cdef dict learnt  # the user's operators by id: (operator, code, {dtype: address of the loop})
 
@@ -90,7 +90,7 @@ cdef class Team:
         self.team.spins = spins
         self.team.interrupted = interrupted
         self.small, self.small_shared = min(small, stage), min(small_shared, stage)
-        self.high = <size_t>-1
+        self.high = self.users_high = <size_t>-1
         self.learnt = {}
 
     def __dealloc__(self):
@@ -121,7 +121,7 @@ cdef class Team:
         """Combine the processes' arrays in place; DONE, MISMATCH, or NOT_HERE before anything was announced.
 
         `array` is taken as it is when it is C-contiguous, writable, of a native boolean, integer, real or complex
-        dtype, and smaller than `high`. `op` is one of the operators with a name but the bitwise ones, or was learnt.
+        dtype, and smaller than `high` or `users_high`. `op` is one of the operators with a name but the bitwise ones, or was learnt.
         """
         cdef Py_buffer view
         cdef int dtype, status
@@ -139,7 +139,7 @@ cdef class Team:
             return NOT_HERE
         try:
             dtype = reduce_dtype(view.format, view.itemsize)
-            if dtype < 0 or <size_t>view.len >= self.high:
+            if dtype < 0 or <size_t>view.len >= (self.high if users is None else self.users_high):
                 return NOT_HERE
             if users is not None:
                 code, loops = users[1], users[2]

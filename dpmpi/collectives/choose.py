@@ -22,6 +22,8 @@ from .measure import measure, measure_thoroughly
 from .table import Table, load, save
 
 DOUBLING_BYTES = 16 << 10  # up to here latency outweighs size on common networks
+SURE_BYTES = 256 << 10  # below, shared memory on one node wins by so much that a quick look could only mislead
+ANY_BYTES = 1 << 62
 CHOICES_KEPT = 1024
 _SYMMETRIC = ("sum", "mean", "prod")  # a op b has the bits of b op a
 
@@ -41,8 +43,8 @@ class Chooser:
     """Chooses the algorithm for each all-reduce of a group; measures when it first needs to. Collective to make.
 
     Attributes:
-        team: the ranks of the group's one node, once it is known that arrays below `team.high` bytes are theirs: it may
-            then be asked first. None before, and where there are several nodes.
+        team: the ranks of the group's one node, which may be asked first: arrays below `team.high` bytes are theirs,
+            with an operator of the user's below `team.users_high`. None where there are several nodes.
     """
 
     def __init__(self, group: Group) -> None:
@@ -65,8 +67,10 @@ class Chooser:
     def _choose(self, call: Call) -> str:
         dtype = work_dtype(call.dtype)
         n_bytes = call.n * dtype.itemsize
-        if call.order == "fixed" and self.team is not None and n_bytes < self.team.high:
-            return "node"  # whose team is asked before this
+        if call.order == "fixed" and self.team is not None:
+            high = self.team.high if call.operator.function is None else self.team.users_high
+            if n_bytes < high:
+                return "node"  # whose team is asked before this
         candidates = self._group.candidates(call.operator, dtype)
         table = self._table(call) if self._is_free(call) else self._saved
         if not self._is_free(call):
@@ -126,18 +130,18 @@ class Chooser:
         return save(self._group, self._saved)
 
     def _settle(self) -> None:
-        """Let the team be asked first, as far as that is the choice for every operator that it knows."""
+        """Let the team be asked first, as far as it would be chosen for every operator that it knows."""
         self._chosen.clear()
         group = self._group
         if group.team is None or len(group.topology.sizes) > 1:
             return
-        two = group.comm.size == 2
-        table = self._saved or self._measured
-        if two and table is None:
-            return
-        rivals = ("node", "ring", "native") if two else ("node", "ring")
-        slower = []
-        if table is not None and (two or table is self._saved):
-            slower = [n for n, _ in table.samples.get("node", []) if table.choose(n, rivals, "node") != "node"]
-        group.team.high = min(slower, default=1 << 62)
         self.team = group.team
+        two = group.comm.size == 2
+        measured = self._saved or (self._measured if two else None)
+        slower = []
+        if measured is not None:
+            rivals = ("node", "ring", "native") if two else ("node", "ring")
+            sizes = [n for n, _ in measured.samples.get("node", []) if self._saved or n >= SURE_BYTES]
+            slower = [n for n in sizes if measured.choose(n, rivals, "node") != "node"]
+        group.team.users_high = min(slower, default=ANY_BYTES) if self._saved else ANY_BYTES
+        group.team.high = SURE_BYTES if two and measured is None else min(slower, default=ANY_BYTES)

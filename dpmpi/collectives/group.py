@@ -29,7 +29,7 @@ SMALL_BYTES = 16 << 10  # up to here every rank reads the arrays of all
 SMALL_SHARED_BYTES = 2 << 10  # the same for arrays in shared memory, where slicing costs no copies
 PIECE_BYTES = 16 << 20  # of a private array that goes through shared memory between nodes at a time
 FIRST_TAG, TAGS = 16, 16384  # each prepared algorithm has its own tag: several may be under way
-SPINS = 2000  # polls, some tens of microseconds, before a waiting rank yields its processor
+SPINS = 50  # polls, a few microseconds, before a waiting rank yields its processor: another rank may need it
 
 
 Finish = Callable[[np.ndarray], None]
