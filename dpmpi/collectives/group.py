@@ -161,9 +161,7 @@ class Group:
         loop = call.operator.loop(work.dtype)
         size = self.comm.size
         finish = (lambda part: np.divide(part, size, out=part)) if call.operator.is_mean else None
-        if not self.announces(name):
-            self._prepared += 1  # alike on every rank
-        tag = FIRST_TAG + self._prepared % TAGS
+        tag = FIRST_TAG if self.announces(name) else self.next_tag()
         if name == "node":
             return NodeAllreduce(self, call, work, loop, memory)
         if name == "hierarchical":
@@ -173,6 +171,11 @@ class Group:
         if name == "recursive_doubling":
             return DoublingAllreduce(self, call, work, loop, finish)
         return NativeAllreduce(self.comm, work, call.operator, finish)
+
+    def next_tag(self) -> int:
+        """Return a tag for the messages of one prepared algorithm. All ranks must ask alike."""
+        self._prepared += 1
+        return FIRST_TAG + self._prepared % TAGS
 
     def _hierarchical(
         self, work: np.ndarray, loop: int, finish: Finish | None, tag: int, memory: SharedMemory | None
