@@ -27,6 +27,9 @@ class Communicator(RowCollectives):
             of your own on `comm` cannot meet those of dpmpi. Creating and closing are collective.
         ranks_per_node: None to ask MPI which ranks share memory; a number to take every so many of them as a node of
             their own (for NUMA domains, or to try out what runs between nodes).
+        progress_thread: whether a thread lets messages of started plans and buckets go on while this rank computes. It
+            sleeps most of the time, and keeps off the ranks' processors where there are others. Without it they go on
+            while `test`, `poll` or another MPI call runs.
 
     Every method that says *collective* must be called by all ranks, in the same order. Before data moves the ranks
     compare what they call: a mismatch raises MismatchError on every rank, and a bad argument on one rank raises an
@@ -34,11 +37,14 @@ class Communicator(RowCollectives):
 
     Raises:
         TypeError: `comm` is not an intra-communicator.
-        RuntimeError: the job was started by another MPI's launcher, so that each process is alone.
+        RuntimeError: the job was started by another MPI's launcher, so that each process is alone; or `progress_thread`
+            and MPI was not started for calls from several threads.
     """
 
-    def __init__(self, comm: MPI.Intracomm | None = None, *, ranks_per_node: int | None = None) -> None:
-        super().__init__(comm, ranks_per_node=ranks_per_node)
+    def __init__(
+        self, comm: MPI.Intracomm | None = None, *, ranks_per_node: int | None = None, progress_thread: bool = False
+    ) -> None:
+        super().__init__(comm, ranks_per_node=ranks_per_node, progress_thread=progress_thread)
         self._chooser = Chooser(self._group)
 
     def _release(self, free: bool) -> None:

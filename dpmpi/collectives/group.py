@@ -16,6 +16,7 @@ from .hierarchical import HierarchicalAllreduce, Slices
 from .mpi import MPI
 from .native import NativeAllreduce, supports
 from .operators import Operator
+from .progress import Progress
 from .recursive_doubling import Exchange
 from .ring import RingAllreduce
 from .shared_memory import NoSharedMemory, SharedMemory
@@ -91,10 +92,11 @@ class Group:
         exchange: recursive doubling between all ranks.
         guard: the agreement of all ranks: in shared memory when they are on one node.
         memory, pieces: where the team meets, and where private arrays go on their way to other nodes.
+        progress: the thread that polls started plans; None without.
         no_memory: why there is no shared memory; empty when there is.
     """
 
-    def __init__(self, comm: MPI.Intracomm, ranks_per_node: int | None = None) -> None:
+    def __init__(self, comm: MPI.Intracomm, ranks_per_node: int | None = None, progress_thread: bool = False) -> None:
         self.comm = comm
         self.topology = Topology(comm, ranks_per_node)
         self.exchange = Exchange(comm)
@@ -111,6 +113,7 @@ class Group:
         self.guard = Guard(comm, self.team.agree if self.team is not None and in_memory else self.exchange.agree)
         self._announcing = "node" if in_memory else "recursive_doubling"
         self._prepared = 0
+        self.progress = Progress(self.topology.local) if progress_thread else None
 
     def _open_memory(self) -> None:
         local = self.topology.local
@@ -199,6 +202,8 @@ class Group:
 
     def close(self) -> None:
         """Free all of it, the communicator too."""
+        if self.progress is not None:
+            self.progress.close()
         self.team = None
         if self.slices is not None:
             self.slices.close()

@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..kernels.node import Team
+from ..kernels.node import Counters, Team
 from .mpi import MPI
 from .ring import RingAllreduce, chunk_bounds
 from .shared_memory import SharedMemory
@@ -66,7 +66,9 @@ class HierarchicalAllreduce:
         finish: Callable[[np.ndarray], None] | None,
         tag: int,
     ) -> None:
-        self._team = team
+        self._memory, self._counters = memory, Counters(team, memory.lines)
+        self._use = 0
+        self._stage = "done"
         self._in_node = team.plan(_SIGNATURE, memory.addresses, n, dtype.itemsize, loop, None, _impossible)
         n_bytes = n * dtype.itemsize
         self._own = memory.own[:n_bytes].view(dtype)
@@ -80,19 +82,33 @@ class HierarchicalAllreduce:
 
     def start(self) -> None:
         """Reduce within the node and begin between the nodes."""
+        self._memory.uses += 1  # alike on every rank of the node
+        self._use = 2 * self._memory.uses
         self._in_node.reduce_to_first()
         if self._ring is not None:
             self._ring.start()
+        self._stage = "between nodes"
 
     def advance(self, wait: bool) -> bool:
-        """Go on between the nodes; when that is done, copy out, for which the node's ranks wait for one another."""
-        if self._ring is not None and not self._ring.advance(wait):
-            return False
-        self._team.agree(_SIGNATURE)
-        if not self._is_first:
-            self._own[:] = self._sum
-        self._team.agree(_SIGNATURE)  # nobody writes into the first rank's buffer while others still read it
-        return True
+        """Go on between the nodes; when all slices are there, copy out.
+
+        What the node's ranks wait for is counted in the memory itself: several may be under way, and need not come to
+        their ends in the same order everywhere.
+        """
+        if self._stage == "between nodes":
+            if self._ring is not None and not self._ring.advance(wait):
+                return False
+            self._counters.publish(self._use - 1)
+            self._stage = "copying out"
+        if self._stage == "copying out":
+            if not self._counters.reached(self._use - 1, wait):
+                return False
+            if not self._is_first:
+                self._own[:] = self._sum
+            self._counters.publish(self._use)
+            self._stage = "done"
+        # Nobody may write into the first rank's buffer while others still read it.
+        return not self._is_first or bool(self._counters.reached(self._use, wait))
 
     def run(self) -> None:
         """Run from start to end."""

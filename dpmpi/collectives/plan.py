@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from types import TracebackType
 from typing import TypeVar
 
@@ -34,6 +35,7 @@ class Plan:
         self._memory: SharedMemory | None = None
         self._announces = False  # whether the algorithm tells the ranks' calls apart itself
         self._started = self._done = False
+        self._lock = threading.Lock()  # a progress thread polls too
 
     def __repr__(self) -> str:
         state = "closed" if self._prepared is None else self.algorithm
@@ -58,6 +60,8 @@ class Plan:
             raise RuntimeError("this plan was started before; wait for it first")
         self._begin().start()
         self._started, self._done = True, False
+        if self._group.progress is not None:
+            self._group.progress.add(self)
 
     def test(self) -> bool:
         """Go on if messages have come in; return whether the result is there."""
@@ -67,11 +71,17 @@ class Plan:
         """Wait until the result is there."""
         self._advance(wait=True)
 
-    def poll(self) -> None:
-        """Let messages of a started plan go on, without waiting for other ranks."""
-        algorithm = self._open
-        if self._started and not self._done and not isinstance(algorithm, AtOnce):
-            self._done = algorithm.advance(wait=False)
+    def poll(self) -> bool:
+        """Let messages of a started plan go on, without waiting for other ranks; return whether none are left.
+
+        It may be called in another thread than `wait` and `test`.
+        """
+        with self._lock:
+            algorithm = self._prepared
+            if algorithm is None or not self._started or isinstance(algorithm, AtOnce):
+                return True
+            self._done = self._done or algorithm.advance(wait=False)
+            return self._done
 
     def _begin(self) -> Algorithm:
         algorithm = self._open
@@ -84,9 +94,10 @@ class Plan:
         algorithm = self._open
         if not self._started:
             raise RuntimeError("this plan was not started")
-        if not self._done and not algorithm.advance(wait):
-            return False
-        self._started = False
+        with self._lock:
+            if not self._done and not algorithm.advance(wait):
+                return False
+            self._started = False
         self._finish()
         return True
 
@@ -108,8 +119,9 @@ class Plan:
             return
         if self._started:
             self.wait()
-        self._prepared.close()
-        self._prepared = None
+        with self._lock:
+            self._prepared.close()
+            self._prepared = None
         if self._memory is not None:
             self._memory.close()
             self._memory = None

@@ -17,7 +17,9 @@ AnyRanks = TypeVar("AnyRanks", bound="Ranks")
 class Ranks:
     """The ranks of a communicator that belongs to dpmpi; `Communicator` is made of it."""
 
-    def __init__(self, comm: MPI.Intracomm | None = None, *, ranks_per_node: int | None = None) -> None:
+    def __init__(
+        self, comm: MPI.Intracomm | None = None, *, ranks_per_node: int | None = None, progress_thread: bool = False
+    ) -> None:
         if comm is None:
             check_launcher()
             comm = MPI.COMM_WORLD
@@ -25,7 +27,7 @@ class Ranks:
             raise TypeError(f"comm must be an mpi4py intra-communicator or None, not {type(comm).__name__}")
         if ranks_per_node is not None and ranks_per_node < 1:
             raise ValueError(f"ranks_per_node must be at least 1, not {ranks_per_node}")
-        self._open_group: Group | None = Group(comm.Dup(), ranks_per_node)
+        self._open_group: Group | None = Group(comm.Dup(), ranks_per_node, progress_thread)
         self.rank: int = comm.rank
         self.size: int = comm.size
 

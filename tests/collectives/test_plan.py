@@ -333,3 +333,23 @@ def test_tune_saves_a_table_that_is_read_again(tmp_path, monkeypatch):
         monkeypatch.setenv("XDG_CACHE_HOME", os.path.dirname(os.path.dirname(comm.share(path)[0])))
     with dpmpi.Communicator() as comm:
         assert comm.size == 1 or "read from" in comm.explain(8)
+
+
+@several
+@pytest.mark.parametrize("algorithm", ["hierarchical", "ring", "native"])
+def test_several_under_way_may_end_in_any_order(place, algorithm):
+    possible(place, algorithm)
+    plans = [place.plan_allreduce(10_007, "f4", algorithm=algorithm) for _ in range(3)]
+    for step in range(5):
+        for i, plan in enumerate(plans):
+            plan.buffer[:] = (place.rank + 1) * (i + 1) + step
+        for plan in plans:
+            plan.start()
+        waiting = plans if place.rank % 2 else plans[::-1]
+        while waiting:
+            waiting = [plan for plan in waiting if not plan.test()]
+        for i, plan in enumerate(plans):
+            total = place.size * (place.size + 1) // 2 * (i + 1) + step * place.size
+            assert_array_equal(plan.buffer, np.full(10_007, total, "f4"))
+    for plan in plans:
+        plan.close()
