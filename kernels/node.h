@@ -34,6 +34,16 @@ typedef struct {
     _Alignas(64) _Atomic uint64_t count;
 } node_counter;
 
+static inline void node_publish(node_counter *counter, uint64_t value)
+{
+    atomic_store_explicit(&counter->count, value, memory_order_release);
+}
+
+static inline uint64_t node_read(node_counter *counter)
+{
+    return atomic_load_explicit(&counter->count, memory_order_acquire);
+}
+
 /* The head of a process's part; its staging area follows at PART_HEADER. */
 typedef struct {
     node_line line[2];

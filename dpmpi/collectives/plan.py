@@ -33,9 +33,10 @@ class AllreducePlan:
         self._memory: SharedMemory | None = None
         in_memory = buffer is None and algorithm in ("node", "hierarchical") and not is_widened(call.dtype)
         if in_memory:
-            self._memory = _shared(group, call)
+            n_bytes = call.n * call.dtype.itemsize
+            self._memory = _shared(group, n_bytes if algorithm == "node" else group.layout(n_bytes).n_bytes)
         if self._memory is not None:
-            buffer = self._memory.own.view(call.dtype).reshape(shape)
+            buffer = self._memory.own[: call.n * call.dtype.itemsize].view(call.dtype).reshape(shape)
         elif buffer is None:
             buffer = np.zeros(shape, call.dtype)
         self.buffer = buffer
@@ -133,11 +134,11 @@ class AllreducePlan:
             self.close()
 
 
-def _shared(group: Group, call: Call) -> SharedMemory | None:
+def _shared(group: Group, n_bytes: int) -> SharedMemory | None:
     """Return shared memory for a plan's buffer, or None on all ranks when a node has too little."""
     memory = None
     with contextlib.suppress(NoSharedMemory):
-        memory = SharedMemory(group.topology.local, call.n * call.dtype.itemsize)
+        memory = SharedMemory(group.topology.local, n_bytes)
     if len(group.topology.sizes) > 1 and not all(group.comm.allgather(memory is not None)) and memory is not None:
         memory.close()
         return None
