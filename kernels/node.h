@@ -21,8 +21,8 @@
 
 enum { LINE_PAYLOAD = 48, PART_HEADER = 4096, REDUCE_BLOCK = 8192 };
 
-/* Returned by the functions below: done; the processes announced different calls; the wait was interrupted; not yet. */
-enum { NODE_DONE = 0, NODE_MISMATCH = 1, NODE_INTERRUPTED = 2, NODE_LATE = 4 };
+/* Returned by the functions below: done; the processes announced different calls; the wait was interrupted. */
+enum { NODE_DONE = 0, NODE_MISMATCH = 1, NODE_INTERRUPTED = 2 };
 
 typedef struct {
     _Alignas(64) _Atomic uint64_t sequence;
@@ -33,6 +33,16 @@ typedef struct {
 typedef struct {
     _Alignas(64) _Atomic uint64_t count;
 } node_counter;
+
+static inline void node_publish(node_counter *counter, uint64_t value)
+{
+    atomic_store_explicit(&counter->count, value, memory_order_release);
+}
+
+static inline uint64_t node_read(node_counter *counter)
+{
+    return atomic_load_explicit(&counter->count, memory_order_acquire);
+}
 
 /* The head of a process's part; its staging area follows at PART_HEADER. */
 typedef struct {
@@ -75,20 +85,6 @@ static inline int node_wait(const node_team *team, _Atomic uint64_t *value, uint
             sched_yield();
     }
     return NODE_DONE;
-}
-
-/* A counter in shared memory, in a cache line that only its owner writes; who reads a value sees what came before. */
-static inline void node_publish(char *line, uint64_t value)
-{
-    atomic_store_explicit(&((node_counter *)line)->count, value, memory_order_release);
-}
-
-static inline int node_published(const node_team *team, char *line, uint64_t value, int wait)
-{
-    node_counter *counter = (node_counter *)line;
-    if (wait)
-        return node_wait(team, &counter->count, value);
-    return atomic_load_explicit(&counter->count, memory_order_acquire) >= value ? NODE_DONE : NODE_LATE;
 }
 
 /* Announce the next call, and wait until every process has announced it. */

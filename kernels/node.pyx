@@ -12,7 +12,7 @@ cdef extern from "node.h":
     ctypedef void (*reduce_fn)(void *out, const void *x, Py_ssize_t n) nogil
     ctypedef void (*finish_fn)(void *x, Py_ssize_t n, int size) nogil
     enum:
-        NODE_DONE, NODE_MISMATCH, NODE_INTERRUPTED, NODE_LATE, PART_HEADER
+        NODE_DONE, NODE_MISMATCH, NODE_INTERRUPTED, PART_HEADER
         REDUCE_SUM, REDUCE_PROD, REDUCE_MIN, REDUCE_MAX, REDUCE_LOGICAL_AND, REDUCE_LOGICAL_OR, REDUCE_LOGICAL_XOR
     ctypedef struct node_part:
         pass
@@ -27,8 +27,6 @@ cdef extern from "node.h":
     int reduce_dtype(const char *code, size_t itemsize)
     reduce_fn reduce_lookup(int op, int dtype, int level)
     finish_fn node_divide(int dtype)
-    void node_publish(char *line, uint64_t value) nogil
-    int node_published(const node_team *team, char *line, uint64_t value, int wait) nogil
     int node_agree(node_team *team, uint64_t signature) nogil
     int node_allreduce_small(node_team *team, uint64_t signature, char *buffer, Py_ssize_t n, size_t itemsize,
                              reduce_fn combine, finish_fn finish) nogil
@@ -253,43 +251,6 @@ cdef class NodePlan:
         if status != NODE_DONE:
             self.team._checked(status)
             self.on_mismatch()
-
-
-cdef class Counters:
-    """How far each process has come with something, apart from the calls that it announces.
-
-    Args:
-        team: the processes.
-        lines: address of a zeroed cache line (64 bytes, aligned) of each in shared memory, in rank order.
-    """
-
-    cdef Team team
-    cdef char **lines
-
-    def __cinit__(self, Team team, list lines):
-        self.lines = <char **>calloc(len(lines), sizeof(char *))
-        if self.lines == NULL:
-            raise MemoryError
-        for i, address in enumerate(lines):
-            self.lines[i] = <char *><uintptr_t>address
-        self.team = team
-
-    def __dealloc__(self):
-        free(self.lines)
-
-    def publish(self, uint64_t value):
-        """Say that this process has come to `value`; values only grow."""
-        node_publish(self.lines[self.team.team.rank], value)
-
-    def reached(self, uint64_t value, bint wait):
-        """Return whether all processes have come to `value`; `wait` for it if asked."""
-        cdef int status = NODE_DONE
-        with nogil:
-            for r in range(self.team.team.size):
-                status = node_published(&self.team.team, self.lines[r], value, wait)
-                if status != NODE_DONE:
-                    break
-        return self.team._checked(status) == NODE_DONE
 
 
 def signature(op, dtype, Py_ssize_t n):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from ..kernels import node
 from .guard import Guard, digest
-from .hierarchical import HierarchicalAllreduce, Slices
+from .hierarchical import BetweenNodes, HierarchicalAllreduce, Slices
 from .mpi import MPI
 from .native import NativeAllreduce, supports
 from .operators import Operator
@@ -20,6 +20,7 @@ from .progress import Progress
 from .recursive_doubling import Exchange
 from .ring import RingAllreduce
 from .shared_memory import NoSharedMemory, SharedMemory
+from .staging import PIECES_AT_ONCE, Layout, Staging
 from .topology import Topology
 
 ORDERS = ("fixed", "any")
@@ -28,8 +29,7 @@ ALGORITHMS = ("node", "hierarchical", "ring", "recursive_doubling", "native")
 STAGE_BYTES = 512 << 10  # a staging buffer: larger ones leave the cache, smaller ones wait more often
 SMALL_BYTES = 16 << 10  # up to here every rank reads the arrays of all
 SMALL_SHARED_BYTES = 2 << 10  # the same for arrays in shared memory, where slicing costs no copies
-PIECE_BYTES = 16 << 20  # of a private array that goes through shared memory between nodes at a time
-FIRST_TAG, TAGS = 16, 16384  # each prepared algorithm has its own tag: several may be under way
+FIRST_TAG, TAGS = 16, 32704  # each prepared algorithm has PIECES_AT_ONCE of its own: several may be under way
 SPINS = 50  # polls, a few microseconds, before a waiting rank yields its processor: another rank may need it
 
 
@@ -91,7 +91,7 @@ class Group:
         team: the ranks of this node in shared memory; None when that is too small (see `no_memory`).
         exchange: recursive doubling between all ranks.
         guard: the agreement of all ranks: in shared memory when they are on one node.
-        memory, pieces: where the team meets, and where private arrays go on their way to other nodes.
+        memory, staging: where the team meets, and where private arrays go on their way to other nodes.
         progress: the thread that polls started plans; None without.
         no_memory: why there is no shared memory; empty when there is.
     """
@@ -102,7 +102,8 @@ class Group:
         self.exchange = Exchange(comm)
         self.slices: Slices | None = None
         self.memory: SharedMemory | None = None
-        self.pieces: SharedMemory | None = None
+        self.staging: Staging | None = None
+        self._staged: SharedMemory | None = None
         self.team: node.Team | None = None
         self.no_memory = ""
         if comm.size > 1:
@@ -120,7 +121,9 @@ class Group:
         try:
             self.memory = SharedMemory(local, node.PART_BYTES + 4 * STAGE_BYTES)
             if len(self.topology.sizes) > 1:
-                self.pieces = SharedMemory(local, PIECE_BYTES)
+                layout = self.layout(None)
+                self._staged = SharedMemory(local, layout.n_bytes)
+                self.staging = Staging(local, self._staged, layout)
         except NoSharedMemory as error:
             self.no_memory = str(error)
         reasons = [reason for reason in self.comm.allgather(self.no_memory) if reason]
@@ -135,6 +138,10 @@ class Group:
         )
         if len(self.topology.sizes) > 1:
             self.slices = Slices(self.comm, self.topology)
+
+    def layout(self, array_bytes: int | None) -> Layout:
+        """Return how shared memory is laid out for an array on its way to other nodes; see `staging.Layout`."""
+        return Layout(len(self.topology.sizes), min(self.topology.sizes), array_bytes)
 
     def announces(self, name: str) -> bool:
         """Whether the algorithm `name` tells the ranks' calls apart itself; before others the guard must."""
@@ -176,29 +183,30 @@ class Group:
         return NativeAllreduce(self.comm, work, call.operator, finish)
 
     def next_tag(self) -> int:
-        """Return a tag for the messages of one prepared algorithm. All ranks must ask alike."""
+        """Return the first of the tags of one prepared algorithm. All ranks must ask alike."""
         self._prepared += 1
-        return FIRST_TAG + self._prepared % TAGS
+        return FIRST_TAG + self._prepared * PIECES_AT_ONCE % TAGS
 
     def _hierarchical(
         self, work: np.ndarray, loop: int, finish: Finish | None, tag: int, memory: SharedMemory | None
     ) -> Algorithm:
-        assert self.team is not None
         assert self.slices is not None
-        common = self.team, self.topology, self.slices
+        across = self.slices.across
+
+        def ring(array: np.ndarray, slot: int, pieces: Sequence[int]) -> BetweenNodes:
+            return RingAllreduce(across, array, loop, finish, tag + slot)
+
         if memory is not None:
-            return HierarchicalAllreduce(*common, memory, work.dtype, len(work), loop, finish, tag)
-        assert self.pieces is not None
-        length = PIECE_BYTES // work.itemsize
-        lengths = {min(length, len(work)), len(work) % length}
-        prepared = {n: HierarchicalAllreduce(*common, self.pieces, work.dtype, n, loop, finish, tag) for n in lengths}
-        return InPieces(work, length, self.pieces, prepared)
+            staging = Staging(self.topology.local, memory, self.layout(work.nbytes))
+            return HierarchicalAllreduce(work, staging, self.slices, loop, ring)
+        assert self.staging is not None
+        return Whole(HierarchicalAllreduce(work, self.staging, self.slices, loop, ring))
 
     def _close_memory(self) -> None:
-        for memory in (self.memory, self.pieces):
+        for memory in (self.memory, self._staged):
             if memory is not None:
                 memory.close()
-        self.memory = self.pieces = None
+        self.memory = self.staging = self._staged = None
 
     def close(self) -> None:
         """Free all of it, the communicator too."""
@@ -256,24 +264,8 @@ class DoublingAllreduce(AtOnce):
             self._finish(self._work)
 
 
-class InPieces(AtOnce):
-    """A private array that goes through shared memory piece by piece."""
+class Whole(AtOnce):
+    """An algorithm in memory that other arrays need too: it runs from start to end when it is waited for."""
 
-    def __init__(
-        self, work: np.ndarray, length: int, memory: SharedMemory, prepared: dict[int, HierarchicalAllreduce]
-    ) -> None:
-        self._work, self._length, self._prepared = work, length, prepared
-        self._own = memory.own[: max(prepared) * work.itemsize].view(work.dtype)
-
-    def run(self) -> None:
-        """Run from start to end."""
-        for low in range(0, len(self._work), self._length):
-            piece = self._work[low : low + self._length]
-            self._own[: len(piece)] = piece
-            self._prepared[len(piece)].run()
-            piece[:] = self._own[: len(piece)]
-
-    def close(self) -> None:
-        """Free the requests."""
-        for algorithm in self._prepared.values():
-            algorithm.close()
+    def __init__(self, algorithm: Algorithm) -> None:
+        self.run, self.close = algorithm.run, algorithm.close  # type: ignore[method-assign]

@@ -149,9 +149,10 @@ class AllreducePlan(Plan):
         super().__init__(group, str(call), algorithm)
         in_memory = buffer is None and algorithm in ("node", "hierarchical") and not is_widened(call.dtype)
         if in_memory:
-            self._memory = shared_by_node(group, call.n * call.dtype.itemsize)
+            n_bytes = call.n * call.dtype.itemsize
+            self._memory = shared_by_node(group, n_bytes if algorithm == "node" else group.layout(n_bytes).n_bytes)
         if self._memory is not None:
-            buffer = self._memory.own.view(call.dtype).reshape(shape)
+            buffer = self._memory.own[: call.n * call.dtype.itemsize].view(call.dtype).reshape(shape)
         elif buffer is None:
             buffer = np.zeros(shape, call.dtype)
         self.buffer = buffer
@@ -183,7 +184,7 @@ class AllreducePlan(Plan):
 
 
 def shared_by_node(group: Group, n_bytes: int) -> SharedMemory | None:
-    """Return shared memory for a plan's buffer, or None on all ranks when a node has too little. Collective."""
+    """Return `n_bytes` of shared memory, or None on all ranks when a node has too little. Collective."""
     memory = None
     with contextlib.suppress(NoSharedMemory):
         memory = SharedMemory(group.topology.local, n_bytes)

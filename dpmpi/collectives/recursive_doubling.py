@@ -18,10 +18,12 @@ International Journal of High Performance Computing Applications 19 (2005) 49-66
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
 from ..kernels import reduce
-from .mpi import MPI
+from .mpi import MPI, wait_for
 
 _TAG = 6
 _HEADER = 16  # bytes: digest of the call, whether a mismatch is known
@@ -54,7 +56,10 @@ class Exchange:
 
         def receive(source: int) -> bool:
             """Receive into `theirs`; tell whether it fits this rank's call."""
-            message = self._comm.Mprobe(source, _TAG, status)
+            message = self._comm.Improbe(source, _TAG, status)
+            while message is None:
+                os.sched_yield()
+                message = self._comm.Improbe(source, _TAG, status)
             count = status.Get_count(MPI.BYTE)
             if count != len(theirs):
                 message.Recv(np.empty(count, np.uint8))
@@ -64,7 +69,7 @@ class Exchange:
 
         status = MPI.Status()
         if rank < 2 * folded and rank % 2:
-            send(rank - 1).Wait()
+            wait_for(send(rank - 1))
             same = receive(rank - 1)
             if same:
                 data[:] = other
@@ -80,7 +85,7 @@ class Exchange:
             partner_rank = 2 * partner if partner < folded else partner + folded
             sent = send(partner_rank)
             fits = receive(partner_rank)
-            sent.Wait()
+            wait_for(sent)
             same = same and fits
             if same and n_bytes:
                 if partner < position:  # lower ranks stand to the left of the operator
@@ -90,7 +95,7 @@ class Exchange:
                     reduce.combine(loop, other, own)
             distance *= 2
         if rank < 2 * folded:
-            send(rank + 1).Wait()
+            wait_for(send(rank + 1))
         if same:
             data[:] = own
         return same

@@ -9,7 +9,6 @@ import numpy as np
 from .mpi import MPI
 
 PAGE = 4096
-LINE = 64
 FOLDER = "/dev/shm"  # where MPICH and Open MPI keep windows on Linux
 RESERVE = 1 << 20  # bytes of that file system left alone
 
@@ -24,15 +23,13 @@ class SharedMemory:
     Attributes:
         addresses: where each rank's part begins, in this process.
         own: this rank's part, uint8 (n_bytes,).
-        lines: where each rank's part has a cache line besides, for a counter.
-        uses: how often the memory was used so far; for whoever counts it.
 
     Raises (on every rank of `local`): NoSharedMemory before anything is written; a file system that is too small would
     otherwise show as a SIGBUS at the first write.
     """
 
     def __init__(self, local: MPI.Intracomm, n_bytes: int) -> None:
-        part = -(-(n_bytes + LINE) // PAGE) * PAGE
+        part = -(-max(n_bytes, 1) // PAGE) * PAGE
         free, needed = local.allreduce(free_bytes(), MPI.MIN), local.allreduce(part)
         if needed + RESERVE > free:
             raise NoSharedMemory(
@@ -42,10 +39,8 @@ class SharedMemory:
         self._window = MPI.Win.Allocate_shared(part, 1, comm=local)
         self._segments = [self._window.Shared_query(rank)[0] for rank in range(local.size)]
         self.addresses = [segment.address for segment in self._segments]
-        self.lines = [segment.address + segment.nbytes - LINE for segment in self._segments]
-        self.uses = 0
-        self.part(local.rank)[:] = 0  # touched first by its owner: on its NUMA domain
         self.own = self.part(local.rank)[:n_bytes]
+        self.own[:] = 0  # touched first by its owner: on its NUMA domain
         local.Barrier()
 
     def part(self, rank: int) -> np.ndarray:

@@ -12,7 +12,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import dpmpi
 from dpmpi.collectives import measure, shared_memory
-from dpmpi.collectives.group import ALGORITHMS, PIECE_BYTES, STAGE_BYTES
+from dpmpi.collectives.group import ALGORITHMS, STAGE_BYTES
+from dpmpi.collectives.staging import LEAST_PIECE, PIECES_AT_ONCE
 
 pytestmark = pytest.mark.mpi
 
@@ -137,7 +138,10 @@ def test_start_test_wait(place, algorithm):
 
 
 @pytest.mark.parametrize(
-    "n", [STAGE_BYTES // 4 * k + d for k in (1, 2, 3) for d in (-1, 0, 1)] + [PIECE_BYTES // 4 + 3]
+    "n",
+    [STAGE_BYTES // 4 * k + d for k in (1, 2, 3) for d in (-1, 0, 1)]
+    + [LEAST_PIECE // 4 * PIECES_AT_ONCE + d for d in (-1, 0, 1)]
+    + [LEAST_PIECE // 4 * (3 * PIECES_AT_ONCE + 1) + 3],
 )
 def test_around_the_borders_of_segments_and_pieces(place, n):
     arrays = inputs(place, n, "f4")
