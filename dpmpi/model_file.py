@@ -32,6 +32,11 @@ class SavedModel:
     target: str | None
     pipeline: Pipeline | None = None
 
+    @property
+    def n_numbers(self) -> int:
+        """How many columns of numbers the raw rows have."""
+        return len(self.result.coef) if self.pipeline is None else len(self.pipeline.numbers)
+
 
 def save(path: str | Path, model: SavedModel) -> None:
     """Write `model` to `path`; the file appears whole or not at all. DataError when it cannot be written."""

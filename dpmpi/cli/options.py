@@ -9,9 +9,9 @@ from .. import data
 from ..engine import Engine
 
 
-def add_input_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which files to read, and how."""
-    parser.add_argument(
+def add_input_options(parser: argparse.ArgumentParser) -> argparse.Action:
+    """Add the options that say which files to read, and how; return DATA's."""
+    files = parser.add_argument(
         "data",
         metavar="DATA",
         help=f"file with the rows ({', '.join(data.FORMATS)}; text also .gz), a folder of such files, or a pattern in "
@@ -25,17 +25,19 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         help="memory for data on each rank, as 256MiB or 2GB (default: half of what the rank may use); rows that do "
         "not fit are read anew whenever they are needed",
     )
+    return files
 
 
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say what to read for a model."""
-    add_input_options(parser)
+def add_data_options(parser: argparse.ArgumentParser) -> argparse.Action:
+    """Add the options that say what to read for a model; return DATA's."""
+    files = add_input_options(parser)
     parser.add_argument(
         "--target",
         metavar="COLUMN",
         help="the column to predict: a name (CSV), a number (-1 is the last), or the name of an array (.npz, default "
         "y); libsvm files carry it as their label",
     )
+    return files
 
 
 def _size(text: str) -> int:
