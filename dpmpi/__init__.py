@@ -3,6 +3,7 @@
 from .collectives import AllreducePlan, Communicator, MismatchError, pairs, user_operator
 from .engine import Engine
 from .fit import FitResult, fit
+from .partial_fit import partial_fit
 
 __version__ = "0.1.0"
 
@@ -15,5 +16,6 @@ __all__ = [
     "__version__",
     "fit",
     "pairs",
+    "partial_fit",
     "user_operator",
 ]
