@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,11 @@ class FitResult:
         linear_predictor(X, np.append(self.coef, self.intercept), out)
         return out
 
+    def of_unscaled(self, scaling: Coordinates) -> FitResult:
+        """The same model for rows that were not scaled; `scaling` as for `fit`."""
+        raw = scaling.parameters(np.append(self.coef, self.intercept))
+        return replace(self, coef=raw[:-1], intercept=float(raw[-1]), state=None)
+
     def predict(self, X: Any) -> np.ndarray:
         """Return the predicted targets (n,): means for regression, labels out of `classes` for a classifier."""
         z = self.linear_predictor(X)
@@ -134,7 +139,7 @@ def fit(
         batch_size, learning_rate, momentum, seed: of "sgd"; a batch counts the rows of all ranks, and the learning
             rate is that of standardised columns.
         scaling: fit the model of ``(X - scaling.mean) / scaling.scale``, which is neither made nor stored: the scaling
-            is folded into the coefficients that the kernel sees. Made by `preprocess.Pipeline.fold`; the same on
+            is folded into the coefficients that the kernel sees. Made by `preprocess.fold_scaling`; the same on
             every rank. The result's coef and intercept, and the penalty, are those of the scaled columns.
         callback: called on every rank after each iteration with its number and the objective.
 

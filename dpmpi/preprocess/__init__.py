@@ -10,6 +10,7 @@ from .coordinates import Coordinates, column_squares, column_sums
 if TYPE_CHECKING:
     from .columns import Columns, RowError, Text
     from .encode import HashText, OneHot, Ordinal
+    from .fold import Folded, fold_scaling
     from .groups import AGGREGATES, Groups
     from .numbers import Bin, Clip, Impute, Log, Scale
     from .pipeline import Pipeline, Step, text_columns
@@ -22,6 +23,7 @@ __all__ = [
     "Columns",
     "Coordinates",
     "Counts",
+    "Folded",
     "Groups",
     "HashText",
     "Impute",
@@ -37,6 +39,7 @@ __all__ = [
     "Text",
     "column_squares",
     "column_sums",
+    "fold_scaling",
     "text_columns",
 ]
 
@@ -44,6 +47,7 @@ __all__ = [
 _MODULES = {
     "columns": ("Columns", "RowError", "Text"),
     "encode": ("HashText", "OneHot", "Ordinal"),
+    "fold": ("Folded", "fold_scaling"),
     "groups": ("AGGREGATES", "Groups"),
     "numbers": ("Bin", "Clip", "Impute", "Log", "Scale"),
     "pipeline": ("Pipeline", "Step", "text_columns"),
