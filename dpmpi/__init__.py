@@ -4,6 +4,7 @@ from .collectives import AllreducePlan, Communicator, MismatchError, pairs, user
 from .engine import Engine
 from .fit import FitResult, fit
 from .partial_fit import partial_fit
+from .split import split
 
 __version__ = "0.1.0"
 
@@ -17,5 +18,6 @@ __all__ = [
     "fit",
     "pairs",
     "partial_fit",
+    "split",
     "user_operator",
 ]
