@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .numbers import Bin, Clip, Impute, Log, Scale
     from .pipeline import Pipeline, Step, text_columns
     from .summaries import Counts, Moments, Quantiles
+    from .tfidf import TfIdf
 
 __all__ = [
     "AGGREGATES",
@@ -37,6 +38,7 @@ __all__ = [
     "Scale",
     "Step",
     "Text",
+    "TfIdf",
     "column_squares",
     "column_sums",
     "fold_scaling",
@@ -51,6 +53,7 @@ _MODULES = {
     "groups": ("AGGREGATES", "Groups"),
     "numbers": ("Bin", "Clip", "Impute", "Log", "Scale"),
     "pipeline": ("Pipeline", "Step", "text_columns"),
+    "tfidf": ("TfIdf",),
     "summaries": ("Counts", "Moments", "Quantiles"),
 }
 

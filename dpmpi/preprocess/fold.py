@@ -13,13 +13,11 @@ import numpy as np
 
 from .columns import Columns
 from .coordinates import Coordinates
-from .encode import HashText, OneHot, Ordinal
 from .numbers import Scale
-from .pipeline import Pipeline
+from .pipeline import ENCODERS, Pipeline
 
 # The largest |shift / factor| that is folded. It costs float64 data three of sixteen digits, float32 data one of seven.
 LIMITS = {np.dtype(np.float64): 1e3, np.dtype(np.float32): 10.0}
-_APPEND = (OneHot, Ordinal, HashText)  # steps that leave the columns in front of theirs alone
 
 
 class Folded(NamedTuple):
@@ -40,7 +38,7 @@ def fold_scaling(pipeline: Pipeline, first: Columns) -> Folded:
 
     `first` is a block without rows of what the pipeline is applied to.
     """
-    place = next((k for k in reversed(range(len(pipeline.steps))) if not isinstance(pipeline.steps[k], _APPEND)), None)
+    place = next((k for k in reversed(range(len(pipeline.steps))) if not isinstance(pipeline.steps[k], ENCODERS)), None)
     scale = None if place is None else pipeline.steps[place]
     if not isinstance(scale, Scale):
         return Folded(pipeline)

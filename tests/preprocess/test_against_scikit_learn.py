@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.compose import make_column_transformer
-from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
@@ -22,7 +22,7 @@ from sklearn.preprocessing import (
 
 from dpmpi import data
 from dpmpi.prepare import apply_pipeline, fit_pipeline
-from dpmpi.preprocess import Bin, Clip, HashText, Impute, Log, OneHot, Ordinal, Pipeline, Scale
+from dpmpi.preprocess import Bin, Clip, HashText, Impute, Log, OneHot, Ordinal, Pipeline, Scale, TfIdf
 
 pytestmark = pytest.mark.mpi
 
@@ -103,6 +103,16 @@ def test_hashed_words(engine, path):
     got = transformed(engine, path, [Impute(), HashText(("note",), 64, ngrams=2)], text=("note",))
     expected = HashingVectorizer(n_features=64, ngram_range=(1, 2)).transform(TABLE["note"])
     assert_allclose(got[:, 3:], expected.toarray(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_features", [8, 4096])  # words of opposite sign meet in few columns, and cancel
+def test_tfidf(engine, path, n_features):
+    got = transformed(engine, path, [Impute(), TfIdf(("note", "store"), n_features, ngrams=2)], text=("note", "store"))
+    for k, name in enumerate(("note", "store")):
+        vectors = HashingVectorizer(n_features=n_features, ngram_range=(1, 2))
+        expected = make_pipeline(vectors, TfidfTransformer()).fit_transform(TABLE[name])
+        columns = slice(3 + k * n_features, 3 + (k + 1) * n_features)
+        assert_allclose(got[:, columns], expected.toarray(), rtol=1e-12, atol=1e-15)
 
 
 def test_log_and_clip(engine, path):
