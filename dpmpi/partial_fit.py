@@ -84,7 +84,7 @@ def partial_fit(
     coef, intercept = split_parameters(engine, coordinates.parameters(x), before.intercept)
     state = FitState(before.intercept, spread, coordinates.parameters(velocity), before.n_calls + 1)
     loss = float(losses[0] / losses[1])
-    message = f"{state.n_calls} calls of partial_fit, the last with {rows.n_rows} rows"
+    message = f"call {state.n_calls} of partial_fit, with {rows.n_rows} rows"
     return FitResult(
         known.model, "sgd", coef, intercept, loss, known.n_iter + 1, False, message, [loss], known.l2, rows.classes,
         state,

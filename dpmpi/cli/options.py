@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .. import data
+from .. import data, model_file
 from ..engine import Engine
+from ..model_file import SavedModel
+from ..prepare import apply_pipeline
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> argparse.Action:
@@ -51,6 +53,33 @@ def open_data(engine: Engine, options: argparse.Namespace, **wanted: Any) -> dat
     """Open DATA; collective. `wanted` as for `data.open`."""
     with engine.timer("read"):
         return data.open(options.data, engine.comm, format=options.format, max_memory=options.max_memory, **wanted)
+
+
+def load_model(engine: Engine, path: str) -> SavedModel:
+    """Read a model on rank 0 for all ranks; collective."""
+    with engine.comm.together("reading the model"):
+        loaded = model_file.load(path) if engine.rank == 0 else None
+    saved: SavedModel = engine.comm.share(loaded)[0]
+    return saved
+
+
+def open_for_model(
+    engine: Engine, options: argparse.Namespace, saved: SavedModel, target_required: bool, **wanted: Any
+) -> data.Dataset:
+    """Open DATA with the columns of a fitted model, preprocessed as it was fitted; collective."""
+    raw = saved.pipeline
+    dataset = open_data(
+        engine,
+        options,
+        target=options.target or saved.target,
+        target_required=target_required,
+        columns=saved.columns,
+        n_columns=saved.n_numbers,
+        text=() if raw is None else raw.text,
+        missing=raw is not None,
+        **wanted,
+    )
+    return dataset if raw is None else apply_pipeline(dataset, raw)
 
 
 def arrays_or_stream(engine: Engine, dataset: data.Dataset) -> tuple[Any, Any, Any]:

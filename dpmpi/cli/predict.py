@@ -15,8 +15,8 @@ from .. import data, model_file
 from ..engine import Engine
 from ..fit import FitResult
 from ..metrics import evaluate
-from ..prepare import apply_pipeline
-from .options import add_data_options, arrays_or_stream, check_outputs, open_data
+from .fit_report import metrics_line
+from .options import add_data_options, arrays_or_stream, check_outputs, load_model, open_for_model
 from .scores import csv_lines, output_columns, predict_rows
 from .stream import add_stream_options, answer_stream, check_stream_options
 
@@ -54,22 +54,8 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     output = options.output or "predictions.csv"
     to_file = output != STANDARD_OUTPUT
     check_outputs(engine, output if to_file else None, options.report)
-    with engine.comm.together("reading the model"):
-        loaded = model_file.load(options.model) if engine.rank == 0 else None
-    saved: model_file.SavedModel = engine.comm.share(loaded)[0]
-    raw = saved.pipeline
-    dataset = open_data(
-        engine,
-        options,
-        target=options.target or saved.target,
-        target_required=options.target is not None,
-        columns=saved.columns,
-        n_columns=saved.n_numbers,
-        text=() if raw is None else raw.text,
-        missing=raw is not None,
-    )
-    if raw is not None:
-        dataset = apply_pipeline(dataset, raw)
+    saved = load_model(engine, options.model)
+    dataset = open_for_model(engine, options, saved, target_required=options.target is not None)
     X, y, _ = arrays_or_stream(engine, dataset)
     with engine.comm.together("predicting"):
         predictions = _predictions(engine, X, saved.result)
@@ -82,7 +68,7 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
                 file.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
     if engine.rank > 0:
         return
-    told = "  ".join(f"{name} {'undefined' if value is None else f'{value:.6g}'}" for name, value in metrics.items())
+    told = metrics_line(metrics)
     stream = sys.stdout if to_file else sys.stderr
     print(f"{dataset.n_rows} predictions by a {saved.result.model} model{': ' + told if told else ''}", file=stream)
     for path in filter(None, (output if to_file else None, options.report)):

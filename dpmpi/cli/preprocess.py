@@ -9,6 +9,7 @@ from ..preprocess import Bin, Clip, HashText, Impute, Log, OneHot, Ordinal, Scal
 from ..preprocess.numbers import SCALES
 
 HASH_COLUMNS = 1 << 16
+PREPROCESSING = ("ordinal", "clip", "log", "impute", "bin", "scale", "onehot", "hash", "tfidf")
 
 
 def add_preprocess_options(parser: argparse.ArgumentParser) -> None:

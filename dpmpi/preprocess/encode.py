@@ -166,7 +166,7 @@ def check_text(first: Columns, columns: tuple[str, ...]) -> tuple[str, ...]:
     """Return `columns`, the names of text columns. Raises ValueError for one that was not read as text."""
     for name in columns:
         if name not in first.text:
-            raise ValueError(f"column {name!r} was not read as text")
+            raise ValueError(f"column {name!r} is no text, or another step encodes it already")
     return columns
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from dpmpi import data, model_file
+from dpmpi.cli import main
 from dpmpi.cli.arrivals import Line, arrivals
 from dpmpi.cli.stream import Answers
 from dpmpi.fit import FitResult
@@ -193,18 +194,25 @@ def test_the_numbers_are_those_of_the_file(mpiexec, tmp_path):
     )
 
 
+def test_more_than_one_rank(mpiexec):
+    done = mpiexec(2, "-m", "dpmpi", "predict", "m.npz", "--stream")
+    assert done.returncode == 2
+    assert "--stream answers on one rank, not on 2" in done.stderr
+    assert done.stderr.count("error") == 1
+
+
 @pytest.mark.parametrize(
-    ("ranks", "arguments", "told"),
+    ("arguments", "told"),
     [
-        (2, ["--stream"], "--stream answers on one rank, not on 2"),
-        (1, ["--stream", "t.csv"], "a file DATA does not go with --stream"),
-        (1, ["--stream", "--report", "r.json"], "--report does not go with --stream"),
-        (1, ["--stream", "--max-delay", "-1"], "--max-delay must be a number of seconds, 0 or more, not -1.0"),
-        (1, [], "the following arguments are required: DATA"),
+        (["--stream", "t.csv"], "a file DATA does not go with --stream"),
+        (["--stream", "--report", "r.json"], "--report does not go with --stream"),
+        (["--stream", "--max-delay", "-1"], "--max-delay must be a number of seconds, 0 or more, not -1.0"),
+        (["--stream", "--max-rows", "0"], "--max-rows must be 1 or more, not 0"),
+        ([], "the following arguments are required: DATA"),
     ],
 )
-def test_mistakes(mpiexec, ranks, arguments, told):
-    done = mpiexec(ranks, "-m", "dpmpi", "predict", "m.npz", *arguments)
-    assert done.returncode == 2
-    assert told in done.stderr
-    assert done.stderr.count("error") == 1
+def test_mistakes(capsys, arguments, told):
+    with pytest.raises(SystemExit) as exit:
+        main(["predict", "m.npz", *arguments])
+    assert exit.value.code == 2
+    assert told in capsys.readouterr().err
