@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .data import Dataset
+from .data.augment import Augmentation
 from .engine import Engine
 from .models import MODELS
 from .preprocess import Coordinates
@@ -115,6 +116,7 @@ def fit(
     learning_rate: float = 0.05,
     momentum: float = 0.9,
     seed: int = 0,
+    augment: Sequence[Augmentation] = (),
     scaling: Coordinates | None = None,
     callback: Callable[[int, float], None] | None = None,
 ) -> FitResult:
@@ -138,6 +140,8 @@ def fit(
         max_iter: iterations (default 1000) or epochs (default 100) at most.
         batch_size, learning_rate, momentum, seed: of "sgd"; a batch counts the rows of all ranks, and the learning
             rate is that of standardised columns.
+        augment: of "sgd": changes of each batch's rows at random, as `dpmpi.data.augment.Noise`; the objective is told
+            of the rows as they are. They see X before any scaling.
         scaling: fit the model of ``(X - scaling.mean) / scaling.scale``, which is neither made nor stored: the scaling
             is folded into the coefficients that the kernel sees. Made by `preprocess.fold_scaling`; the same on
             every rank. The result's coef and intercept, and the penalty, are those of the scaled columns.
@@ -150,7 +154,20 @@ def fit(
         0) and column of a NaN or infinity; MismatchError when the ranks' arguments differ.
     """
     folded = None if scaling is None else digest(np.append(scaling.mean, scaling.scale))
-    arguments = (model, l2, solver, fit_intercept, tol, max_iter, batch_size, learning_rate, momentum, seed, folded)
+    arguments = (
+        model,
+        l2,
+        solver,
+        fit_intercept,
+        tol,
+        max_iter,
+        batch_size,
+        learning_rate,
+        momentum,
+        seed,
+        augment,
+        folded,
+    )
     rows_are = (
         "a Dataset" if isinstance(X, Dataset) else f"arrays, sample_weight {'not ' * (sample_weight is None)}given"
     )
@@ -158,6 +175,8 @@ def fit(
         check_model(model, l2)
         _check_solver(solver, tol, max_iter)
         check_steps(batch_size, learning_rate, momentum, seed)
+        if augment and solver != "sgd":
+            raise ValueError(f"augment changes mini-batches: it goes with solver 'sgd', not {solver!r}")
     chosen = MODELS[model]
     rows = find_rows(engine, X, y, sample_weight, chosen.classifier)
     if scaling is not None and not (scaling.intercept and len(scaling.mean) == rows.n_columns):
@@ -177,7 +196,7 @@ def fit(
             callback=callback,
         )
     else:
-        found = _sgd(problem, start, batch_size, seed, learning_rate, momentum, tol, max_iter, callback)
+        found = _sgd(problem, start, batch_size, seed, augment, learning_rate, momentum, tol, max_iter, callback)
     parameters = coordinates.parameters(found.x)
     coef, intercept = split_parameters(engine, parameters, fit_intercept)
     return FitResult(
@@ -203,6 +222,7 @@ def _sgd(
     start: np.ndarray,
     batch_size: int,
     seed: int,
+    augment: Sequence[Augmentation],
     learning_rate: float,
     momentum: float,
     tol: float | None,
@@ -215,7 +235,7 @@ def _sgd(
     def batch_gradient(epoch: int, batch: int, x: np.ndarray) -> np.ndarray:
         nonlocal coming
         if batch == 0:
-            coming = take_batches(rows, batch_size, seed, epoch)
+            coming = take_batches(problem.engine, rows, batch_size, seed, epoch, augment)
         return problem.on_batch(coming, x)[1]
 
     return sgd(

@@ -73,7 +73,7 @@ def partial_fit(
     problem = Problem(engine, chosen, known.l2, rows, coordinates)
     parameters = _parameters(known) if len(known.coef) else np.zeros(rows.n_columns + before.intercept)
     x, velocity = coordinates.standardised(parameters), coordinates.standardised(before.velocity)
-    coming = take_batches(rows, batch_size, seed, before.n_calls)
+    coming = take_batches(engine, rows, batch_size, seed, before.n_calls)
     losses = np.zeros(2)
     for _ in range(count_batches(rows, batch_size, seed)):
         loss, gradient, weight = problem.on_batch(coming, x)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .data import Dataset
+from .data import Block, Dataset
+from .data.augment import Augmentation, augmented
 from .data.batches import Batches
+from .data.table import take
 from .data.windows import Windows
 from .engine import Engine
 from .models import Model
@@ -133,11 +135,13 @@ def count_batches(rows: TrainingRows, batch_size: int, seed: int) -> int:
     return Batches(rows.n_rows, batch_size, seed).n_batches
 
 
-def take_batches(rows: TrainingRows, batch_size: int, seed: int, epoch: int) -> Iterator[Any]:
-    """Yield this rank's part of each batch of an epoch."""
+def take_batches(
+    engine: Engine, rows: TrainingRows, batch_size: int, seed: int, epoch: int, augment: Sequence[Augmentation] = ()
+) -> Iterator[Any]:
+    """Yield this rank's part of each batch of an epoch; as `data.Dataset.batches`."""
     if isinstance(rows.shards, Dataset):
-        yield from rows.shards.batches(batch_size, seed, epoch, WINDOW_ROWS)
-    else:
-        last = rows.first_row + rows.shards[0].shape[0]
-        for some in Batches(rows.n_rows, batch_size, seed).split(epoch, rows.first_row, last):
-            yield tuple(None if part is None else part[some] for part in rows.shards)
+        return rows.shards.batches(batch_size, seed, epoch, WINDOW_ROWS, augment)
+    whole = Block(*rows.shards)
+    last = rows.first_row + whole.X.shape[0]
+    parts = Batches(rows.n_rows, batch_size, seed).split(epoch, rows.first_row, last)
+    return augmented(((take(whole, some), rows.first_row + some) for some in parts), augment, seed, epoch, engine.comm)

@@ -11,6 +11,7 @@ import numpy as np
 
 from dpmpi import partition
 
+from .augment import Augmentation, augmented
 from .batches import Batches
 from .errors import BadRow, DataError, Fault, raise_fault
 from .prefetch import prefetch
@@ -162,14 +163,24 @@ class Dataset:
         part.start, part.n_rows = sum(counts[: self._ranks.rank]), sum(counts)
         return part
 
-    def batches(self, batch_size: int, seed: int = 0, epoch: int = 0, window: int | None = None) -> Iterator[Block]:
+    def batches(
+        self,
+        batch_size: int,
+        seed: int = 0,
+        epoch: int = 0,
+        window: int | None = None,
+        augment: Sequence[Augmentation] = (),
+    ) -> Iterator[Block]:
         """Yield this rank's part of every global mini-batch of an epoch, also where it has none of the rows.
 
         What is in a batch depends on the rows of all ranks, `batch_size`, `seed`, `epoch` and `window` alone, not on
         the number of ranks. Without `window` every row may meet any other, and the shard is loaded first, which is
         collective; with it only about `window` rows over all ranks are held at a time (see `windows`), and nothing is
-        communicated. Raises ValueError without `window` for rows that do not fit into memory.
+        communicated. `augment` changes the rows of each batch, one augmentation after the other (see `augment`); with
+        MixUp among them, taking a batch is collective. Raises ValueError without `window` for rows that do not fit into
+        memory, and for arguments that do not fit the rows.
         """
+        numbered: Iterator[tuple[Block, np.ndarray]]
         if window is None:
             if not self.fits:
                 raise ValueError(f"{self.source} does not fit into max_memory: give a window to take batches from")
@@ -177,15 +188,18 @@ class Dataset:
                 self._table = self.load()
             whole = Block(self._table.X, self._table.y, self._table.sample_weight)
             rows = Batches(self.n_rows, batch_size, seed).split(epoch, self.start, self.start + self.n_local)
-            return (take(whole, some) for some in rows)
-        return prefetch(self._windowed(Windows(self.n_rows, batch_size, window, seed), epoch))
+            numbered = ((take(whole, some), self.start + some) for some in rows)
+        else:
+            numbered = prefetch(self._windowed(Windows(self.n_rows, batch_size, window, seed), epoch))
+        return augmented(numbered, tuple(augment), seed, epoch, self._ranks)
 
-    def _windowed(self, windows: Windows, epoch: int) -> Iterator[Block]:
+    def _windowed(self, windows: Windows, epoch: int) -> Iterator[tuple[Block, np.ndarray]]:
         for runs, batches in windows.plan(epoch, self.start, self.start + self.n_local):
             parts = [block for low, high in runs for block in self._rows(low - self.start, high - self.start)]
             whole = join(iter(parts), self.empty(), sum(high - low for low, high in runs))
+            numbers = np.concatenate([np.empty(0, np.int64), *(np.arange(low, high) for low, high in runs)])
             for rows in batches:
-                yield take(whole, rows)
+                yield take(whole, rows), numbers[rows]
 
     def _rows(self, low: int, high: int) -> Iterator[Block]:
         """Read some of this rank's rows, counted from its first."""

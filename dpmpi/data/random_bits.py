@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+GOLDEN = 0x9E3779B97F4A7C15  # the step of SplitMix64's state
+
 
 def mix(x: np.ndarray | np.uint64 | int) -> np.ndarray:
     """Turn 64-bit integers into 64 random-looking bits each, one to one.
@@ -13,7 +15,7 @@ def mix(x: np.ndarray | np.uint64 | int) -> np.ndarray:
     """
     x = np.asarray(x, np.uint64) * np.uint64(1)
     with np.errstate(over="ignore"):
-        x = x + np.uint64(0x9E3779B97F4A7C15)
+        x = x + np.uint64(GOLDEN)
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return np.asarray(x ^ (x >> np.uint64(31)))
