@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,11 +21,6 @@ class Block(NamedTuple):
     sample_weight: np.ndarray | None
 
 
-def take(block: Block, rows: np.ndarray | slice) -> Block:
-    """Some of a block's rows."""
-    return Block(*(None if part is None else part[rows] for part in block))
-
-
 class Frame(NamedTuple):
     """A run of rows that also has columns of text, by name: each row's number among the column's different texts.
 
@@ -36,6 +31,15 @@ class Frame(NamedTuple):
     y: np.ndarray | None
     sample_weight: np.ndarray | None
     text: dict[str, tuple[np.ndarray, tuple[str, ...]]]
+
+
+def take(block: Any, rows: np.ndarray | slice) -> Any:
+    """Some rows of a Block or Frame."""
+    numbers: Any = [None if part is None else part[rows] for part in block[:3]]
+    if isinstance(block, Frame):
+        text = {name: (codes[rows], texts) for name, (codes, texts) in block.text.items()}
+        return Frame(numbers[0], numbers[1], numbers[2], text)
+    return Block(*numbers)
 
 
 def codes(column: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str, ...]]:
