@@ -11,6 +11,8 @@ from typing import Protocol
 import numpy as np
 
 from ..kernels import node
+from .buffers import work_dtype
+from .compressed import CompressedAllreduce, Wire
 from .guard import Guard, digest
 from .hierarchical import BetweenNodes, HierarchicalAllreduce, Slices
 from .mpi import MPI
@@ -40,19 +42,23 @@ class Call:
 
     Attributes:
         operator, dtype, n: the operator, and dtype and number of the elements.
+        wire: how they travel between nodes; None for as they are.
     """
 
     operator: Operator
     dtype: np.dtype
     n: int
+    wire: Wire | None = None
 
     def __str__(self) -> str:
-        return f"allreduce of {self.n} {self.dtype.name}, op={self.operator.name}"
+        text = f"allreduce of {self.n} {self.dtype.name}, op={self.operator.name}"
+        return text if self.wire is None else f"{text}, wire={self.wire}"
 
     @property
     def digest(self) -> int:
         """What is announced: the number that `node.Team.allreduce` forms, or else a digest of the text."""
-        return node.signature(self.operator.name, self.dtype, self.n) or digest(str(self))
+        plain = node.signature(self.operator.name, self.dtype, self.n) if self.wire is None else 0
+        return plain or digest(str(self))
 
 
 class Algorithm(Protocol):
@@ -129,6 +135,11 @@ class Group:
         """Return how shared memory is laid out for an array on its way to other nodes; see `staging.Layout`."""
         return Layout(len(self.topology.sizes), min(self.topology.sizes), array_bytes)
 
+    def work_dtype(self, call: Call) -> np.dtype:
+        """Return the dtype in which a call's values are combined: float32 where they are coded on their way."""
+        coded = call.wire is not None and len(self.topology.sizes) > 1
+        return np.dtype(np.float32) if coded else work_dtype(call.dtype)
+
     def announces(self, name: str) -> bool:
         """Whether the algorithm `name` tells the ranks' calls apart itself; before others the guard must."""
         return name == self._announcing
@@ -163,7 +174,7 @@ class Group:
         if name == "node":
             return NodeAllreduce(self, call, work, loop, memory)
         if name == "hierarchical":
-            return self._hierarchical(work, loop, finish, tag, memory)
+            return self._hierarchical(call, work, loop, finish, tag, memory)
         if name == "ring":
             return RingAllreduce(self.comm, work, loop, finish, tag)
         if name == "recursive_doubling":
@@ -171,19 +182,21 @@ class Group:
         return NativeAllreduce(self.comm, work, call.operator, finish)
 
     def _hierarchical(
-        self, work: np.ndarray, loop: int, finish: Finish | None, tag: int, memory: SharedMemory | None
+        self, call: Call, work: np.ndarray, loop: int, finish: Finish | None, tag: int, memory: SharedMemory | None
     ) -> Algorithm:
         assert self.slices is not None
         across = self.slices.across
 
-        def ring(array: np.ndarray, slot: int, pieces: Sequence[int]) -> BetweenNodes:
+        def between(array: np.ndarray, slot: int, pieces: Sequence[int]) -> BetweenNodes:
+            if call.wire is not None:
+                return CompressedAllreduce(across, array, call.wire, finish, tag + slot, pieces)
             return RingAllreduce(across, array, loop, finish, tag + slot)
 
         if memory is not None:
             staging = Staging(self.topology.local, memory, self.layout(work.nbytes))
-            return HierarchicalAllreduce(work, staging, self.slices, loop, ring)
+            return HierarchicalAllreduce(work, staging, self.slices, loop, between)
         assert self.staging is not None
-        return Whole(HierarchicalAllreduce(work, self.staging, self.slices, loop, ring))
+        return Whole(HierarchicalAllreduce(work, self.staging, self.slices, loop, between))
 
     def _close_memory(self) -> None:
         for memory in (self.memory, self._staged):

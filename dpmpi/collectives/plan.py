@@ -7,7 +7,7 @@ from types import TracebackType
 
 import numpy as np
 
-from .buffers import is_widened, store, work_dtype
+from .buffers import store
 from .group import Algorithm, AtOnce, Call, Group
 from .shared_memory import NoSharedMemory, SharedMemory
 
@@ -31,7 +31,8 @@ class AllreducePlan:
         self.algorithm = algorithm
         self._group, self._call = group, call
         self._memory: SharedMemory | None = None
-        in_memory = buffer is None and algorithm in ("node", "hierarchical") and not is_widened(call.dtype)
+        dtype = group.work_dtype(call)
+        in_memory = buffer is None and algorithm in ("node", "hierarchical") and dtype == call.dtype
         if in_memory:
             n_bytes = call.n * call.dtype.itemsize
             self._memory = _shared(group, n_bytes if algorithm == "node" else group.layout(n_bytes).n_bytes)
@@ -40,8 +41,8 @@ class AllreducePlan:
         elif buffer is None:
             buffer = np.zeros(shape, call.dtype)
         self.buffer = buffer
-        direct = buffer.flags.c_contiguous and not is_widened(call.dtype) and call.dtype.isnative
-        flat = np.asarray(buffer).reshape(-1) if direct else np.empty(call.n, work_dtype(call.dtype))
+        direct = buffer.flags.c_contiguous and dtype == call.dtype
+        flat = np.asarray(buffer).reshape(-1) if direct else np.empty(call.n, dtype)
         self._work = None if direct else flat
         self._prepared: Algorithm | None = group.prepare(algorithm, call, flat, self._memory)
         self._started = self._done = False
@@ -84,7 +85,8 @@ class AllreducePlan:
         if not self._group.announces(self.algorithm):
             self._group.guard.agree(str(self._call))
         if self._work is not None:
-            np.copyto(self._work, self.buffer.reshape(-1))
+            with np.errstate(over="ignore"):  # float64 that is coded on its way may be infinite as float32
+                np.copyto(self._work, self.buffer.reshape(-1), casting="same_kind")
         return algorithm
 
     def _advance(self, wait: bool) -> bool:
