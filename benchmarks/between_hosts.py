@@ -11,9 +11,10 @@ after a barrier; a call takes as long as its slowest rank:
     array         Communicator.allreduce on a user's array
     NAME          a plan of this algorithm: ring, hierarchical, ...
     NAME-buffer   the same on the plan's own buffer in node-shared memory
+    FORMAT        a plan on its own buffer with this format on the wire: bf16, fp16, int8, topk
 
 For each: the median in microseconds; bytes that left this host for each of the array's; what part of the link's
-speed it reached. `#wrong` counts elements of exact algorithms that differ from the exact sum.
+speed it reached, as bytes of the array. `#wrong` counts elements that differ from the exact sum, not for FORMATs.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from mpi4py import MPI
 import dpmpi
 
 WARM_UP = 2
+FORMATS = ("bf16", "fp16", "int8", "topk")
 
 
 def main() -> None:
@@ -93,6 +95,9 @@ def measure(comm: Any, hosts: Hosts, n_bytes: int, options: argparse.Namespace) 
             runs[side] = (lambda a=array: MPI.COMM_WORLD.Allreduce(MPI.IN_PLACE, a)), array
         elif side == "array":
             runs[side] = (lambda a=array: comm.allreduce(a)), array
+        elif side in FORMATS:
+            plans.append(comm.plan_allreduce(n, np.float32, wire=side))
+            runs[side] = plans[-1].run, plans[-1].buffer
         else:
             name, _, own = side.partition("-")
             plans.append(comm.plan_allreduce(n, np.float32, algorithm=name, buffer=None if own else array))
@@ -139,7 +144,7 @@ def time_sides(
             if call >= 0:
                 times[side].append(seconds)
                 sent[side] += hosts.bytes_out() - before
-            if call == 0 and buffer is not None:
+            if call == 0 and buffer is not None and side not in FORMATS:
                 wrong[side] = int(np.count_nonzero(buffer != exact))
         spent += time.perf_counter() - begin if call >= 0 else 0.0
         if call >= 2 and MPI.COMM_WORLD.bcast(spent) > options.seconds * len(runs):

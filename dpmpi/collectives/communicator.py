@@ -12,6 +12,7 @@ from ..kernels import node
 from .bucket import Bucket
 from .buffers import check_array, check_out, flat_work, store, work_dtype
 from .choose import Chooser
+from .compressed import chosen_wire
 from .group import ALGORITHMS, Call
 from .mpi import MPI
 from .operators import Op, operator
@@ -52,7 +53,14 @@ class Communicator(RowCollectives):
         self._chooser.team = None
 
     def allreduce(
-        self, array: np.ndarray, op: Op = "sum", out: np.ndarray | None = None, *, order: str = "fixed"
+        self,
+        array: np.ndarray,
+        op: Op = "sum",
+        out: np.ndarray | None = None,
+        *,
+        order: str = "fixed",
+        wire: str | None = None,
+        wire_k: float | None = None,
     ) -> np.ndarray:
         """Combine the ranks' arrays element by element and leave the result on every rank. Collective.
 
@@ -67,6 +75,7 @@ class Communicator(RowCollectives):
             out: where to put the result: shape and dtype of `array`; None for in place.
             order: "fixed" for the same bits from run to run on this machine; "any" for the fastest algorithm by the
                 times measured in this job, MPI's own included, which may combine the ranks' values in another order.
+            wire, wire_k: as for `plan_allreduce`. What is lost is kept by plans only: here every call stands alone.
 
         Returns:
             `out`, or `array` when in place.
@@ -77,19 +86,23 @@ class Communicator(RowCollectives):
 
         The algorithm is the fastest here by measured times; see `explain`.
         """
-        team = self._chooser.team
-        if team is not None and out is None and order == "fixed" and team.allreduce(array, op) == node.DONE:
+        plain = out is None and order == "fixed" and wire is None and wire_k is None
+        if plain and self._chooser.team is not None and self._chooser.team.allreduce(array, op) == node.DONE:
             return array
-        return self._allreduce(array, op, out, order)
+        return self._allreduce(array, op, out, order, wire, wire_k)
 
-    def _allreduce(self, array: np.ndarray, op: Op, out: np.ndarray | None, order: str) -> np.ndarray:
+    def _allreduce(
+        self, array: np.ndarray, op: Op, out: np.ndarray | None, order: str, wire: str | None, wire_k: float | None
+    ) -> np.ndarray:
         """All-reduce of what `node.Team` does not take as it is, or found that the ranks differ in."""
         group = self._group
         differ = self._chooser.team is not None and self._chooser.team.take_mismatch()
         try:
             target = self._target(array, op, out)
-            call = Call(operator(op), target.dtype, target.size, order)
+            coding = chosen_wire(wire, wire_k, operator(op), target.dtype)
+            call = Call(operator(op), target.dtype, target.size, order, coding)
             loop = call.operator.loop(work_dtype(call.dtype))  # compiles the user's own, or refuses it
+            self._check_possible(call, "auto")
         except (TypeError, ValueError) as error:
             if differ:
                 self._guard.tell("allreduce", error)
@@ -98,9 +111,9 @@ class Communicator(RowCollectives):
             self._guard.tell(str(call))
         if self._chooser.team is not None and call.operator.function is not None:
             self._chooser.team.learn(op, call.operator.code, call.dtype, loop)
-        work = flat_work(array, target)
+        work = flat_work(array, target, group.work_dtype(call))
         if self.size > 1:
-            name = self._chooser.choose(call)
+            name = self._choose(call)
             if not group.announces(name):
                 self._guard.agree(str(call))
             algorithm = group.prepare(name, call, work)
@@ -118,6 +131,8 @@ class Communicator(RowCollectives):
         algorithm: str = "auto",
         order: str = "fixed",
         buffer: np.ndarray | None = None,
+        wire: str | None = None,
+        wire_k: float | None = None,
     ) -> AllreducePlan:
         """Set up an all-reduce to be run many times; see `AllreducePlan`. Collective.
 
@@ -129,24 +144,39 @@ class Communicator(RowCollectives):
             order: as for `allreduce`; what "auto" may choose from.
             buffer: your own array of that shape and dtype, combined in place; None for one that the plan makes, in
                 node-shared memory where the algorithm can use it.
+            wire: how numbers travel between nodes, by "hierarchical": "fp16", "bf16", "int8" (with a scale for every
+                256) or "topk" (the largest alone); None for as they are. For sum and mean of float32, and of float16
+                and float64, which are rounded to float32 before. What that loses in one run is kept in the plan and
+                added in the next. On one node it changes nothing. See docs/collectives.md for errors and bytes.
+            wire_k: the part of the numbers that topk sends at a time; None for 0.01.
 
         Raises (on every rank): TypeError or ValueError for bad arguments, or an algorithm that cannot run here, with
             the reason; MismatchError when the ranks' plans differ.
         """
         group = self._group
         try:
-            call = self._planned(shape, dtype, op, algorithm, order, buffer)
+            call = self._planned(shape, dtype, op, algorithm, order, buffer, wire, wire_k)
         except (TypeError, ValueError) as error:
             self._guard.fail(error)
         whose = "its own" if buffer is None else "the user's"
         self._guard.agree(f"plan of {call} by {algorithm} on {whose} buffer")
         name = algorithm
         if algorithm == "auto":
-            name = self._chooser.choose(call) if self.size > 1 else "recursive_doubling"
+            name = self._choose(call) if self.size > 1 else "recursive_doubling"
         dimensions = (shape,) if isinstance(shape, int) else tuple(shape)
         return AllreducePlan(group, call, name, dimensions, buffer)
 
-    def _planned(self, shape: Any, dtype: Any, op: Op, algorithm: str, order: str, buffer: Any) -> Call:
+    def _planned(
+        self,
+        shape: Any,
+        dtype: Any,
+        op: Op,
+        algorithm: str,
+        order: str,
+        buffer: Any,
+        wire: str | None,
+        wire_k: float | None,
+    ) -> Call:
         dtype = np.dtype(dtype)
         chosen = operator(op)
         chosen.check(dtype)
@@ -162,7 +192,21 @@ class Communicator(RowCollectives):
         if buffer is not None:
             check_array(buffer)
             check_out(buffer, np.empty(0, dtype), dimensions)
-        return Call(chosen, dtype, math.prod(dimensions), order)
+        call = Call(chosen, dtype, math.prod(dimensions), order, chosen_wire(wire, wire_k, chosen, dtype))
+        self._check_possible(call, algorithm)
+        return call
+
+    def _check_possible(self, call: Call, algorithm: str) -> None:
+        """Raise ValueError when numbers are to be coded between nodes and the algorithm cannot do that here."""
+        group = self._group
+        if call.wire is None or len(group.topology.sizes) == 1:
+            return
+        if algorithm not in ("auto", "hierarchical") or group.no_memory:
+            raise ValueError(f"wire={call.wire} needs the algorithm hierarchical. {group.no_memory}".rstrip())
+
+    def _choose(self, call: Call) -> str:
+        coded = call.wire is not None and len(self._group.topology.sizes) > 1
+        return "hierarchical" if coded else self._chooser.choose(call)
 
     def explain(self, nbytes: int, op: Op = "sum", dtype: Any = np.float32, *, order: str = "fixed") -> str:
         """Say which algorithm combines `nbytes` bytes, with the expected time of each candidate. Collective."""
@@ -179,13 +223,22 @@ class Communicator(RowCollectives):
             path = self._chooser.save() if self.rank == 0 else ""
         return str(self._comm.bcast(path))
 
-    def bucket(self, arrays: Sequence[np.ndarray], op: Op = "sum", *, bucket_bytes: int = 4 << 20) -> Bucket:
+    def bucket(
+        self,
+        arrays: Sequence[np.ndarray],
+        op: Op = "sum",
+        *,
+        bucket_bytes: int = 4 << 20,
+        wire: str | None = None,
+        wire_k: float | None = None,
+    ) -> Bucket:
         """Set up the all-reduce of many arrays as few large ones; see `Bucket`. Collective.
 
         Args:
             arrays: writable arrays of any shapes and numeric dtypes, combined in place; the same list on every rank.
             op: as for `allreduce`.
             bucket_bytes: how much travels at once.
+            wire, wire_k: as for `plan_allreduce`.
 
         Raises (on every rank): TypeError, ValueError or MismatchError as `plan_allreduce`.
         """
@@ -200,7 +253,9 @@ class Communicator(RowCollectives):
             self._guard.fail(error)
         kinds = ", ".join(f"{array.size} {array.dtype.name}" for array in arrays)
         self._guard.agree(f"bucket of {kinds} in {bucket_bytes} bytes, op={operator(op).name}")
-        return Bucket(arrays, bucket_bytes, lambda n, dtype: self.plan_allreduce(n, dtype, op))
+        return Bucket(
+            arrays, bucket_bytes, lambda n, dtype: self.plan_allreduce(n, dtype, op, wire=wire, wire_k=wire_k)
+        )
 
     def _target(self, array: np.ndarray, op: Op, out: np.ndarray | None) -> np.ndarray:
         array = check_array(array, op)

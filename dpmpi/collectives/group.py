@@ -11,6 +11,8 @@ from typing import Protocol
 import numpy as np
 
 from ..kernels import node
+from .buffers import work_dtype
+from .compressed import CompressedAllreduce, Wire
 from .guard import Guard, digest
 from .hierarchical import BetweenNodes, HierarchicalAllreduce, Slices
 from .mpi import MPI
@@ -43,6 +45,7 @@ class Call:
     Attributes:
         operator, dtype, n: the operator, and dtype and number of the elements.
         order: "fixed", or "any" when the ranks' values may be combined in another order from run to run.
+        wire: how they travel between nodes; None for as they are.
 
     Raises ValueError for another order.
     """
@@ -51,19 +54,23 @@ class Call:
     dtype: np.dtype
     n: int
     order: str = "fixed"
+    wire: Wire | None = None
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
             raise ValueError(f"order must be one of {', '.join(ORDERS)}, not {self.order!r}")
 
     def __str__(self) -> str:
-        any_order = ", order=any" if self.order == "any" else ""
-        return f"allreduce of {self.n} {self.dtype.name}, op={self.operator.name}{any_order}"
+        text = f"allreduce of {self.n} {self.dtype.name}, op={self.operator.name}"
+        if self.order != "fixed":
+            text += f", order={self.order}"
+        return text if self.wire is None else f"{text}, wire={self.wire}"
 
     @property
     def digest(self) -> int:
         """What is announced: the number that `node.Team.allreduce` forms, or else a digest of the text."""
-        number = 0 if self.order == "any" else node.signature(self.operator.code, self.dtype, self.n)
+        plain = self.order == "fixed" and self.wire is None
+        number = node.signature(self.operator.code, self.dtype, self.n) if plain else 0
         return number or digest(str(self))
 
 
@@ -143,6 +150,11 @@ class Group:
         """Return how shared memory is laid out for an array on its way to other nodes; see `staging.Layout`."""
         return Layout(len(self.topology.sizes), min(self.topology.sizes), array_bytes)
 
+    def work_dtype(self, call: Call) -> np.dtype:
+        """Return the dtype in which a call's values are combined: float32 where they are coded on their way."""
+        coded = call.wire is not None and len(self.topology.sizes) > 1
+        return np.dtype(np.float32) if coded else work_dtype(call.dtype)
+
     def announces(self, name: str) -> bool:
         """Whether the algorithm `name` tells the ranks' calls apart itself; before others the guard must."""
         return name == self._announcing
@@ -175,7 +187,7 @@ class Group:
         if name == "node":
             return NodeAllreduce(self, call, work, loop, memory)
         if name == "hierarchical":
-            return self._hierarchical(work, loop, finish, tag, memory)
+            return self._hierarchical(call, work, loop, finish, tag, memory)
         if name == "ring":
             return RingAllreduce(self.comm, work, loop, finish, tag)
         if name == "recursive_doubling":
@@ -188,19 +200,21 @@ class Group:
         return FIRST_TAG + self._prepared * PIECES_AT_ONCE % TAGS
 
     def _hierarchical(
-        self, work: np.ndarray, loop: int, finish: Finish | None, tag: int, memory: SharedMemory | None
+        self, call: Call, work: np.ndarray, loop: int, finish: Finish | None, tag: int, memory: SharedMemory | None
     ) -> Algorithm:
         assert self.slices is not None
         across = self.slices.across
 
-        def ring(array: np.ndarray, slot: int, pieces: Sequence[int]) -> BetweenNodes:
+        def between(array: np.ndarray, slot: int, pieces: Sequence[int]) -> BetweenNodes:
+            if call.wire is not None:
+                return CompressedAllreduce(across, array, call.wire, finish, tag + slot, pieces)
             return RingAllreduce(across, array, loop, finish, tag + slot)
 
         if memory is not None:
             staging = Staging(self.topology.local, memory, self.layout(work.nbytes))
-            return HierarchicalAllreduce(work, staging, self.slices, loop, ring)
+            return HierarchicalAllreduce(work, staging, self.slices, loop, between)
         assert self.staging is not None
-        return Whole(HierarchicalAllreduce(work, self.staging, self.slices, loop, ring))
+        return Whole(HierarchicalAllreduce(work, self.staging, self.slices, loop, between))
 
     def _close_memory(self) -> None:
         for memory in (self.memory, self._staged):

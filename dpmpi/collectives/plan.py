@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from .buffers import is_widened, store, work_dtype
+from .buffers import store
 from .group import Algorithm, AtOnce, Call, Group
 from .shared_memory import NoSharedMemory, SharedMemory
 
@@ -147,17 +147,17 @@ class AllreducePlan(Plan):
         self, group: Group, call: Call, algorithm: str, shape: tuple[int, ...], buffer: np.ndarray | None
     ) -> None:
         super().__init__(group, str(call), algorithm)
-        in_memory = buffer is None and algorithm in ("node", "hierarchical") and not is_widened(call.dtype)
-        if in_memory:
-            n_bytes = call.n * call.dtype.itemsize
+        dtype = group.work_dtype(call)
+        if buffer is None and algorithm in ("node", "hierarchical") and dtype == call.dtype:
+            n_bytes = call.n * dtype.itemsize
             self._memory = shared_by_node(group, n_bytes if algorithm == "node" else group.layout(n_bytes).n_bytes)
         if self._memory is not None:
-            buffer = self._memory.own[: call.n * call.dtype.itemsize].view(call.dtype).reshape(shape)
+            buffer = self._memory.own[: call.n * dtype.itemsize].view(dtype).reshape(shape)
         elif buffer is None:
             buffer = np.zeros(shape, call.dtype)
         self.buffer = buffer
-        direct = buffer.flags.c_contiguous and not is_widened(call.dtype) and call.dtype.isnative
-        flat = np.asarray(buffer).reshape(-1) if direct else np.empty(call.n, work_dtype(call.dtype))
+        direct = buffer.flags.c_contiguous and dtype == call.dtype
+        flat = np.asarray(buffer).reshape(-1) if direct else np.empty(call.n, dtype)
         self._work = None if direct else flat
         self._prepared = group.prepare(algorithm, call, flat, self._memory)
         self._announces = group.announces(algorithm)
@@ -166,7 +166,8 @@ class AllreducePlan(Plan):
 
     def _load(self) -> None:
         if self._work is not None:
-            np.copyto(self._work, self.buffer.reshape(-1))
+            with np.errstate(over="ignore"):  # float64 that is coded on its way may be infinite as float32
+                np.copyto(self._work, self.buffer.reshape(-1), casting="same_kind")
 
     def _finish(self) -> None:
         if self._work is not None:
