@@ -41,6 +41,8 @@ def _samples(group: Group, names: Sequence[str], sizes: Sequence[int], budget: f
     spent = dict.fromkeys(names, 0.0)
     for n_bytes in sizes:
         left = [name for name in names if spent[name] < budget]
+        if not left:
+            break
         work = np.zeros(n_bytes // 4, np.float32)
         call = Call(OPERATORS["sum"], work.dtype, len(work))
         algorithms = {name: group.prepare(name, call, work) for name in left}

@@ -7,6 +7,9 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from mpi4py import MPI
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -357,3 +360,25 @@ def test_several_under_way_may_end_in_any_order(place, algorithm):
             assert_array_equal(plan.buffer, np.full(10_007, total, "f4"))
     for plan in plans:
         plan.close()
+
+
+@given(shape=hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=5), data=st.data())
+def test_users_arrays_of_any_strides(place, shape, data):
+    algorithm = data.draw(st.sampled_from(("auto", *ALGORITHMS)))
+    dtype = np.dtype(data.draw(st.sampled_from(["i2", ">i4", "f4", ">f8", "f2", "c8"])))
+    steps = data.draw(st.tuples(*(st.sampled_from([-2, -1, 1, 2, 3]) for _ in shape)))
+    memory = np.full([n * abs(step) + 2 for n, step in zip(shape, steps, strict=True)], GUARD, dtype)
+    array = memory[tuple(slice(1, -1) for _ in shape)][tuple(slice(None, None, step) for step in steps)]
+    array = array[tuple(slice(n) for n in shape)].transpose(data.draw(st.permutations(range(len(shape)))))
+    try:
+        plan = place.plan_allreduce(array.shape, dtype, algorithm=algorithm, buffer=array)
+    except ValueError as error:
+        assert "cannot run here" in str(error)  # noqa: PT017
+        return
+    with plan:
+        array[...] = place.rank + 1
+        before = memory.copy()
+        plan.run()
+        assert_array_equal(array, np.full(array.shape, place.size * (place.size + 1) // 2, dtype))
+        array[...] = place.rank + 1
+        assert_array_equal(memory, before)  # nothing beside it was touched
