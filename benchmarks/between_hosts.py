@@ -1,6 +1,7 @@
 """All-reduce of float32 sums over several hosts: how much of the link each algorithm reaches, and what it sends.
 
     python benchmarks/hosts.py --rate 1gbit -- python benchmarks/between_hosts.py
+    python benchmarks/hosts.py --rate 1gbit -- python benchmarks/between_hosts.py --overlap
 
 or under mpiexec on real hosts, with ``--device`` the link's network device. Sides, timed call by call in turn, each
 after a barrier; a call takes as long as its slowest rank:
@@ -15,6 +16,10 @@ after a barrier; a call takes as long as its slowest rank:
 
 For each: the median in microseconds; bytes that left this host for each of the array's; what part of the link's
 speed it reached, as bytes of the array. `#wrong` counts elements that differ from the exact sum, not for FORMATs.
+
+With --overlap instead: a bucket of four arrays, each of a quarter of the bytes. The time to combine them; the time of a
+computation of about the same length, in four parts made of short calls of a kernel; both, one after another and with
+``bucket.start`` before each part and ``bucket.poll`` between the calls; and how much of the communication that hides.
 """
 
 from __future__ import annotations
@@ -32,6 +37,8 @@ from mpi4py import MPI
 import dpmpi
 
 WARM_UP = 2
+PARTS = 4
+CALLS_BETWEEN_POLLS = 20  # some hundred microseconds
 FORMATS = ("bf16", "fp16", "int8", "topk")
 
 
@@ -46,8 +53,14 @@ def main() -> None:
     )
     parser.add_argument("--device", default="eth0", help="the network device whose bytes are counted")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows here")
+    parser.add_argument("--overlap", action="store_true", help="hide communication behind a computation instead")
+    parser.add_argument("--wire", choices=FORMATS, help="of the overlapped bucket")
     options = parser.parse_args()
     with dpmpi.Communicator() as comm:
+        if options.overlap:
+            for n_bytes in options.bytes:
+                overlap(comm, n_bytes, options)
+            return
         hosts = Hosts(options.device)
         if comm.rank == 0:
             print(f"# {hosts.count} hosts, {comm.size} ranks, {comm.library()['mpi_library']}")
@@ -163,6 +176,54 @@ def time_sides(
             }
         )
     return rows
+
+
+def overlap(comm: Any, n_bytes: int, options: argparse.Namespace) -> None:
+    """Measure how much of a bucket's time a computation hides; rank 0 prints."""
+    arrays = [np.ones(n_bytes // 16, np.float32) for _ in range(PARTS)]
+    block, total = np.ones(1 << 15, np.float32), np.zeros(1 << 15, np.float32)
+
+    def compute(calls: int, poll: Callable[[], object] | None = None) -> None:
+        for call in range(calls):
+            dpmpi.kernels.sum_into(block, total)
+            if poll is not None and call % CALLS_BETWEEN_POLLS == 0:
+                poll()
+
+    def overlapped(calls: int) -> None:
+        for i in range(PARTS):
+            bucket.start(i)
+            compute(calls, bucket.poll)
+        bucket.wait()
+
+    def in_turn(calls: int) -> None:
+        for _ in range(PARTS):
+            compute(calls)
+        bucket.run()
+
+    with comm.bucket(arrays, bucket_bytes=n_bytes // PARTS, wire=options.wire) as bucket:
+        communication = slowest(comm, bucket.run, options.repeat)
+        calls = int(communication / PARTS / slowest(comm, lambda: compute(1000), 5) * 1000)
+        computation = slowest(comm, lambda: compute(PARTS * calls), options.repeat)
+        both = slowest(comm, lambda: in_turn(calls), options.repeat)
+        together = slowest(comm, lambda: overlapped(calls), options.repeat)
+    if comm.rank == 0:
+        print(
+            f"{n_bytes} bytes in {PARTS} buckets: communication {1e3 * communication:.1f} ms, computation "
+            f"{1e3 * computation:.1f} ms, in turn {1e3 * both:.1f} ms, overlapped {1e3 * together:.1f} ms: "
+            f"{(both - together) / communication:.0%} of the communication hidden",
+            flush=True,
+        )
+
+
+def slowest(comm: Any, run: Callable[[], object], repeat: int) -> float:
+    """Return the median seconds of `run` on its slowest rank, each time after a barrier."""
+    seconds = np.empty(repeat)
+    for i in range(-1, repeat):
+        comm.barrier()
+        begin = time.perf_counter()
+        run()
+        seconds[max(i, 0)] = time.perf_counter() - begin
+    return float(np.median(comm.allreduce(seconds, "max")))
 
 
 if __name__ == "__main__":
