@@ -25,6 +25,11 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         help="memory for data on each rank, as 256MiB or 2GB (default: half of what the rank may use); rows that do "
         "not fit are read anew whenever they are needed",
     )
+    parser.add_argument(
+        "--cache",
+        metavar="DIR",
+        help="folder for a binary copy of text files, written once and read instead from then on",
+    )
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +53,14 @@ def _size(text: str) -> int:
 def open_data(engine: Engine, options: argparse.Namespace, **wanted: Any) -> data.Dataset:
     """Open DATA; collective. `wanted` as for `data.open`."""
     with engine.timer("read"):
-        return data.open(options.data, engine.comm, format=options.format, max_memory=options.max_memory, **wanted)
+        return data.open(
+            options.data,
+            engine.comm,
+            format=options.format,
+            max_memory=options.max_memory,
+            cache=options.cache,
+            **wanted,
+        )
 
 
 def arrays_or_stream(engine: Engine, dataset: data.Dataset) -> tuple[Any, Any, Any]:

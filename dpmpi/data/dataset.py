@@ -35,7 +35,7 @@ class Dataset:
 
     Attributes
     ----------
-    source : the path it was opened with.
+    source : the path it was opened with.  format : one of FORMATS.
     columns : names of X's columns, or None where the format has none (arrays, libsvm).
     target : name of the column or array that becomes y, or None.
     n_columns : columns of X.
@@ -45,7 +45,7 @@ class Dataset:
 
     def __init__(self, source: str, sources: Sequence[Source], reader: Reader, ranks: Ranks, max_memory: int) -> None:
         """Share out the rows; collective. Use `open`."""
-        self.source = source
+        self.source, self.format = source, sources[0].format
         self.columns, self.target, self.n_columns = reader.columns, reader.target, reader.n_columns
         self._width = reader.n_columns  # before `map`
         self._sources, self._reader, self._ranks = sources, reader, ranks
