@@ -26,6 +26,11 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         "not fit are read anew whenever they are needed",
     )
     parser.add_argument(
+        "--scatter",
+        action="store_true",
+        help="only rank 0 sees DATA: it reads the rows and sends them to the other ranks, which hold them in memory",
+    )
+    parser.add_argument(
         "--cache",
         metavar="DIR",
         help="folder for a binary copy of text files, written once and read instead from then on",
@@ -59,6 +64,7 @@ def open_data(engine: Engine, options: argparse.Namespace, **wanted: Any) -> dat
             format=options.format,
             max_memory=options.max_memory,
             cache=options.cache,
+            scatter=options.scatter,
             **wanted,
         )
 

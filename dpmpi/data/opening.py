@@ -29,6 +29,7 @@ def open(
     text: Sequence[str] = (),
     missing: bool = False,
     cache: str | os.PathLike[str] | None = None,
+    scatter: bool = False,
 ) -> Dataset:
     """Open files as one data set that the ranks share; collective over `ranks`. Nothing is kept in memory.
 
@@ -54,6 +55,8 @@ def open(
     missing : True to take an empty cell or NaN in X as a missing value (NaN); infinity stays an error.
     cache : a folder that every rank sees, for a binary copy of text files: written when the text is opened first, and
         again when it has changed (size, time or checksum), read instead of the text from then on. Numbers only.
+    scatter : True where only rank 0 sees the files: it reads them block by block and sends the rows to their owners,
+        which hold them in memory.
     max_memory : bytes of data that a rank may hold, as a number or as ``"256MiB"``; None for half of what the rank may
         use, limits of containers and batch jobs (cgroups) respected.
 
@@ -64,6 +67,14 @@ def open(
     wanted = Wanted(target, columns, weight, target_required, n_columns, tuple(text), missing)
     ranks = OneRank() if ranks is None else ranks
     limit = default_limit(ranks) if max_memory is None else parse_size(max_memory)
+    if scatter:
+        from .scattered import open_scattered
+
+        with ranks.together():
+            if cache is not None:
+                raise ValueError("a cache has to be seen by every rank; leave cache out with scatter")
+        name = os.fspath(path)
+        return open_scattered(name, ranks, limit, lambda: _open(name, OneRank(), wanted, format, limit))
     if cache is not None:
         from .cache import open_cached
 
