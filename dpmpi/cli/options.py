@@ -27,6 +27,16 @@ def add_input_options(parser: argparse.ArgumentParser) -> argparse.Action:
         help="memory for data on each rank, as 256MiB or 2GB (default: half of what the rank may use); rows that do "
         "not fit are read anew whenever they are needed",
     )
+    parser.add_argument(
+        "--scatter",
+        action="store_true",
+        help="only rank 0 sees DATA: it reads the rows and sends them to the other ranks, which hold them in memory",
+    )
+    parser.add_argument(
+        "--cache",
+        metavar="DIR",
+        help="folder for a binary copy of text files, written once and read instead from then on",
+    )
     return files
 
 
@@ -52,7 +62,15 @@ def _size(text: str) -> int:
 def open_data(engine: Engine, options: argparse.Namespace, **wanted: Any) -> data.Dataset:
     """Open DATA; collective. `wanted` as for `data.open`."""
     with engine.timer("read"):
-        return data.open(options.data, engine.comm, format=options.format, max_memory=options.max_memory, **wanted)
+        return data.open(
+            options.data,
+            engine.comm,
+            format=options.format,
+            max_memory=options.max_memory,
+            cache=options.cache,
+            scatter=options.scatter,
+            **wanted,
+        )
 
 
 def load_model(engine: Engine, path: str) -> SavedModel:

@@ -36,17 +36,18 @@ class Dataset:
 
     Attributes
     ----------
-    source : the path it was opened with.
+    source : the path it was opened with.  format : one of FORMATS.
     columns : names of X's columns, or None where the format has none (arrays, libsvm).
     target : name of the column or array that becomes y, or None.
     n_columns : columns of X.
+    n_blocks : blocks of this rank.  row_bytes : about how many bytes a row takes in memory.
     start : global number, from 0, of this rank's first row.  n_local : this rank's rows.  n_rows : those of all ranks.
     fits : whether the shard of every rank, loaded, stays within half of `max_memory`; the same on every rank.
     """
 
     def __init__(self, source: str, sources: Sequence[Source], reader: Reader, ranks: Ranks, max_memory: int) -> None:
         """Share out the rows; collective. Use `open`."""
-        self.source = source
+        self.source, self.format = source, sources[0].format
         self.columns, self.target, self.n_columns = reader.columns, reader.target, reader.n_columns
         self._width = reader.n_columns  # before `map`
         self._sources, self._reader, self._ranks = sources, reader, ranks
@@ -61,9 +62,12 @@ class Dataset:
             )
             for piece in pieces
         ]
+        self.n_blocks = len(pieces)
         self.n_local = sum(piece.n_rows for piece in pieces)
         self._size = sum(piece.stop - piece.start for piece in pieces)
-        told = ranks.share((self.n_local, self._loaded_bytes()))
+        loaded = self._loaded_bytes()
+        self.row_bytes = -(-loaded // max(1, self.n_local))
+        told = ranks.share((self.n_local, loaded))
         counts = [count for count, _ in told]
         self.start, self.n_rows = sum(counts[: ranks.rank]), sum(counts)
         self._max_memory, self._n_raw = max_memory, reader.n_columns or 0

@@ -96,7 +96,8 @@ class Quantiles:
 
     def add(self, X: np.ndarray) -> None:
         """Take in a block of rows."""
-        runs = np.sort(np.asarray(X, np.float64).T, axis=1)  # missing values come last
+        runs = np.array(X.T, np.float64, order="C")
+        runs.sort(axis=1)  # missing values come last
         for parts, values in zip(self.columns, runs, strict=True):
             if len(values) and np.isnan(values[-1]):
                 values = values[: np.searchsorted(values, np.nan)]
@@ -140,8 +141,9 @@ def _compress(parts: list[tuple[int, np.ndarray]]) -> None:
             if len(points) > 2 * SKETCH_SIZE:
                 # Of each two neighbours one stays, alternately the lower and the upper, so that errors cancel.
                 even = len(points) // 2 * 2
-                pairs = points[:even].reshape(-1, 2)
-                parts.append((2 * weight, pairs[np.arange(len(pairs)), np.arange(len(pairs)) % 2]))
+                kept = points[:even:2].copy()
+                kept[1::2] = points[3:even:4]
+                parts.append((2 * weight, kept))
                 if even < len(points):
                     parts.append((weight, points[even:]))
                 again = True
