@@ -34,12 +34,11 @@ class Frame(NamedTuple):
 
 
 def take(block: Any, rows: np.ndarray | slice) -> Any:
-    """Some rows of a Block or Frame."""
-    numbers: Any = [None if part is None else part[rows] for part in block[:3]]
-    if isinstance(block, Frame):
-        text = {name: (codes[rows], texts) for name, (codes, texts) in block.text.items()}
-        return Frame(numbers[0], numbers[1], numbers[2], text)
-    return Block(*numbers)
+    """Some of the rows of a Block or Frame."""
+    some = Block(*(None if part is None else part[rows] for part in block[:3]))
+    if not isinstance(block, Frame):
+        return some
+    return Frame(*some, {name: (numbers[rows], texts) for name, (numbers, texts) in block.text.items()})
 
 
 def codes(column: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str, ...]]:
