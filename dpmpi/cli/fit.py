@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 from .. import data, model_file
@@ -102,20 +104,12 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     if dataset.target is None:
         raise data.DataError(f"{dataset.source}: name the column to fit with --target")
     raw_columns = dataset.columns
-    lines = []
-    found: dict[str, Any] = {"duplicates": None, "validation": None, "scaling": None}
     if dataset.fits and (preprocessing or options.drop_duplicates or options.validation is not None):
         with engine.comm.together("reading the data"), engine.timer("read"):
             dataset = dataset.keep()  # it is passed over several times
-    if options.drop_duplicates:
-        n_rows = dataset.n_rows
-        dataset = drop_duplicates(engine, dataset)
-        found["duplicates"] = n_rows - dataset.n_rows
-        lines.append(f"dropped   {found['duplicates']} duplicate rows of {n_rows}")
-    held_out = None
-    if options.validation is not None:
-        dataset, held_out = split(engine, dataset, options.validation, options.seed)
-        lines.append(f"held out  {held_out.n_rows} rows to validate with")
+    n_rows = dataset.n_rows
+    dataset, held_out = _choose_rows(engine, options, dataset)
+    lines, found = _chosen_rows(n_rows, dataset, held_out, options.drop_duplicates)
     pipeline = scaling = None
     if preprocessing:
         pipeline = fit_pipeline(engine, dataset, preprocessing)
@@ -129,9 +123,8 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     X, y, sample_weight = arrays_or_stream(engine, dataset)
     solver = options.solver or "lbfgs"
     told.start(dataset, *lines, f"model     {options.model}, l2 {options.l2 or 0.0:g}, solver {solver}")
-    progress = Progress(options.progress) if engine.rank == 0 else Progress("off")
     unit = "epoch" if solver == "sgd" else "iteration"
-    try:
+    with _labels_of(dataset), closing(Progress(options.progress if engine.rank == 0 else "off")) as progress:
         result = fit(
             engine,
             options.model,
@@ -150,12 +143,6 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
             scaling=scaling,
             callback=lambda n, loss: progress.update(f"{unit} {n}  loss {loss:.10g}"),
         )
-    except LabelError as error:
-        raise data.DataError(
-            f"{dataset.source}: target {dataset.target!r}: {error}; choose a column with two values"
-        ) from error
-    finally:
-        progress.close()
     raw_result = result if scaling is None else result.of_unscaled(scaling)
     found["metrics"] = evaluate(engine, raw_result, X, y)
     lines = [loss_line(result, unit), f"training  {metrics_line(found['metrics'])}"]
@@ -166,6 +153,40 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     columns = None if raw_columns is None else list(raw_columns)
     saved = model_file.SavedModel(result, columns, dataset.target, pipeline)
     told.finish(saved, options.output, lines, **found)
+
+
+def _choose_rows(
+    engine: Engine, options: argparse.Namespace, dataset: data.Dataset
+) -> tuple[data.Dataset, data.Dataset | None]:
+    """The rows to train on, and those to validate with."""
+    if options.drop_duplicates:
+        dataset = drop_duplicates(engine, dataset)
+    if options.validation is None:
+        return dataset, None
+    return split(engine, dataset, options.validation, options.seed)
+
+
+def _chosen_rows(
+    n_rows: int, dataset: data.Dataset, held_out: data.Dataset | None, dropped: bool
+) -> tuple[list[str], dict[str, Any]]:
+    """What is said of the choice of rows, out of `n_rows`, and what begins the report."""
+    n_held_out = 0 if held_out is None else held_out.n_rows
+    duplicates = n_rows - dataset.n_rows - n_held_out
+    lines = [f"dropped   {duplicates} duplicate rows of {n_rows}"] if dropped else []
+    if held_out is not None:
+        lines.append(f"held out  {n_held_out} rows to validate with")
+    return lines, {"duplicates": duplicates if dropped else None, "validation": None, "scaling": None}
+
+
+@contextmanager
+def _labels_of(dataset: data.Dataset) -> Iterator[None]:
+    """Say whose labels are not two."""
+    try:
+        yield
+    except LabelError as error:
+        raise data.DataError(
+            f"{dataset.source}: target {dataset.target!r}: {error}; choose a column with two values"
+        ) from error
 
 
 def _validate(engine: Engine, result: FitResult, held_out: data.Dataset) -> dict[str, float | None]:
