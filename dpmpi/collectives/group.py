@@ -18,7 +18,7 @@ from .hierarchical import BetweenNodes, HierarchicalAllreduce, Slices
 from .mpi import MPI
 from .native import NativeAllreduce, supports
 from .operators import Operator
-from .recursive_doubling import Exchange
+from .recursive_doubling import Exchange, NodesExchange
 from .ring import RingAllreduce
 from .shared_memory import NoSharedMemory, SharedMemory
 from .staging import PIECES_AT_ONCE, Layout, Staging
@@ -92,7 +92,7 @@ class Group:
     def __init__(self, comm: MPI.Intracomm, ranks_per_node: int | None = None) -> None:
         self.comm = comm
         self.topology = Topology(comm, ranks_per_node)
-        self.exchange = Exchange(comm)
+        self.exchange: Exchange | NodesExchange = Exchange(comm)
         self.slices: Slices | None = None
         self.memory: SharedMemory | None = None
         self.staging: Staging | None = None
@@ -130,6 +130,8 @@ class Group:
         )
         if len(self.topology.sizes) > 1:
             self.slices = Slices(self.comm, self.topology)
+            if self.comm.allreduce(self.topology.is_regular, MPI.LAND):
+                self.exchange = NodesExchange(self.team, Exchange(self.slices.across))
 
     def layout(self, array_bytes: int | None) -> Layout:
         """Return how shared memory is laid out for an array on its way to other nodes; see `staging.Layout`."""
@@ -140,9 +142,14 @@ class Group:
         coded = call.wire is not None and len(self.topology.sizes) > 1
         return np.dtype(np.float32) if coded else work_dtype(call.dtype)
 
-    def announces(self, name: str) -> bool:
+    def announces(self, name: str, call: Call) -> bool:
         """Whether the algorithm `name` tells the ranks' calls apart itself; before others the guard must."""
-        return name == self._announcing
+        return name == self._announcing or (name == "hierarchical" and self._is_small(call))
+
+    def _is_small(self, call: Call) -> bool:
+        """Whether recursive doubling between nodes is the hierarchical algorithm for this call."""
+        n_bytes = call.n * self.work_dtype(call).itemsize
+        return n_bytes <= SMALL_BYTES and call.wire is None and isinstance(self.exchange, NodesExchange)
 
     def candidates(self, operator: Operator, dtype: np.dtype) -> list[str]:
         """Return the names of the algorithms that can combine arrays of `dtype` here."""
@@ -168,16 +175,16 @@ class Group:
         loop = call.operator.loop(work.dtype)
         size = self.comm.size
         finish = (lambda part: np.divide(part, size, out=part)) if call.operator.is_mean else None
-        if not self.announces(name):
+        if not self.announces(name, call):
             self._prepared += 1  # alike on every rank
         tag = FIRST_TAG + self._prepared * PIECES_AT_ONCE % TAGS
         if name == "node":
             return NodeAllreduce(self, call, work, loop, memory)
-        if name == "hierarchical":
+        if name == "hierarchical" and not self._is_small(call):
             return self._hierarchical(call, work, loop, finish, tag, memory)
         if name == "ring":
             return RingAllreduce(self.comm, work, loop, finish, tag)
-        if name == "recursive_doubling":
+        if name in ("recursive_doubling", "hierarchical"):
             return DoublingAllreduce(self, call, work, loop, finish)
         return NativeAllreduce(self.comm, work, call.operator, finish)
 

@@ -46,7 +46,7 @@ class AllreducePlan:
         self._work = None if direct else flat
         self._prepared: Algorithm | None = group.prepare(algorithm, call, flat, self._memory)
         self._started = self._done = False
-        if direct and group.announces(algorithm):
+        if direct and group.announces(algorithm, call):
             self.run = self._prepared.run  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
@@ -82,7 +82,7 @@ class AllreducePlan:
 
     def _begin(self) -> Algorithm:
         algorithm = self._open
-        if not self._group.announces(self.algorithm):
+        if not self._group.announces(self.algorithm, self._call):
             self._group.guard.agree(str(self._call))
         if self._work is not None:
             with np.errstate(over="ignore"):  # float64 that is coded on its way may be infinite as float32
