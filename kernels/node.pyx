@@ -162,6 +162,17 @@ cdef class Team:
         self.last = status
         return self._checked(status)
 
+    def combine(self, uint64_t signature, array, uintptr_t loop):
+        """Combine the processes' 1-D contiguous `array` in place by the loop at this address (see `reduce.loop`).
+
+        Returns whether all processes announced the same signature; if not, nothing was written.
+        """
+        cdef unsigned char[::1] view = array.view("u1")
+        if array.size == 0:
+            return self.agree(signature)
+        return self._checked(self._run(<char *>&view[0], array.size, array.itemsize, signature, <reduce_fn>loop,
+                                       NULL)) == NODE_DONE
+
     def plan(self, uint64_t signature, list addresses, Py_ssize_t n, size_t itemsize, uintptr_t loop, mean_code,
              on_mismatch):
         """Return a `NodePlan` for the array at `addresses`: of all processes where it is shared, else this one's."""

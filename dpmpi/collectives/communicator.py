@@ -114,7 +114,7 @@ class Communicator(RowCollectives):
         work = flat_work(array, target, group.work_dtype(call))
         if self.size > 1:
             name = self._choose(call)
-            if not group.announces(name):
+            if not group.announces(name, call):
                 self._guard.agree(str(call))
             algorithm = group.prepare(name, call, work)
             algorithm.run()

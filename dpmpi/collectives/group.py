@@ -19,7 +19,7 @@ from .mpi import MPI
 from .native import NativeAllreduce, supports
 from .operators import Operator
 from .progress import Progress
-from .recursive_doubling import Exchange
+from .recursive_doubling import Exchange, NodesExchange
 from .ring import RingAllreduce
 from .shared_memory import NoSharedMemory, SharedMemory
 from .staging import PIECES_AT_ONCE, Layout, Staging
@@ -106,7 +106,7 @@ class Group:
     def __init__(self, comm: MPI.Intracomm, ranks_per_node: int | None = None, progress_thread: bool = False) -> None:
         self.comm = comm
         self.topology = Topology(comm, ranks_per_node)
-        self.exchange = Exchange(comm)
+        self.exchange: Exchange | NodesExchange = Exchange(comm)
         self.slices: Slices | None = None
         self.memory: SharedMemory | None = None
         self.staging: Staging | None = None
@@ -145,6 +145,8 @@ class Group:
         )
         if len(self.topology.sizes) > 1:
             self.slices = Slices(self.comm, self.topology)
+            if self.comm.allreduce(self.topology.is_regular, MPI.LAND):
+                self.exchange = NodesExchange(self.team, Exchange(self.slices.across))
 
     def layout(self, array_bytes: int | None) -> Layout:
         """Return how shared memory is laid out for an array on its way to other nodes; see `staging.Layout`."""
@@ -155,9 +157,14 @@ class Group:
         coded = call.wire is not None and len(self.topology.sizes) > 1
         return np.dtype(np.float32) if coded else work_dtype(call.dtype)
 
-    def announces(self, name: str) -> bool:
+    def announces(self, name: str, call: Call) -> bool:
         """Whether the algorithm `name` tells the ranks' calls apart itself; before others the guard must."""
-        return name == self._announcing
+        return name == self._announcing or (name == "hierarchical" and self._is_small(call))
+
+    def _is_small(self, call: Call) -> bool:
+        """Whether recursive doubling between nodes is the hierarchical algorithm for this call."""
+        n_bytes = call.n * self.work_dtype(call).itemsize
+        return n_bytes <= SMALL_BYTES and call.wire is None and isinstance(self.exchange, NodesExchange)
 
     def candidates(self, operator: Operator, dtype: np.dtype) -> list[str]:
         """Return the names of the algorithms that can combine arrays of `dtype` here."""
@@ -183,14 +190,14 @@ class Group:
         loop = call.operator.loop(work.dtype)
         size = self.comm.size
         finish = (lambda part: np.divide(part, size, out=part)) if call.operator.is_mean else None
-        tag = FIRST_TAG if self.announces(name) else self.next_tag()
+        tag = FIRST_TAG if self.announces(name, call) else self.next_tag()
         if name == "node":
             return NodeAllreduce(self, call, work, loop, memory)
-        if name == "hierarchical":
+        if name == "hierarchical" and not self._is_small(call):
             return self._hierarchical(call, work, loop, finish, tag, memory)
         if name == "ring":
             return RingAllreduce(self.comm, work, loop, finish, tag)
-        if name == "recursive_doubling":
+        if name in ("recursive_doubling", "hierarchical"):
             return DoublingAllreduce(self, call, work, loop, finish)
         return NativeAllreduce(self.comm, work, call.operator, finish)
 

@@ -17,6 +17,9 @@ The array is taken in pieces, several of them under way: while one travels the n
 out, so the link is busy from end to end. No rank ever waits for another in the node but for the piece it needs:
 two counters a rank, `ready` (its array is readable up to this piece) and `done` (its slice of the sum is there up to
 this piece), say how far everyone is. See `staging.py`.
+
+Small arrays, whose bytes cost less than a message's latency, take recursive doubling between nodes in place of the
+rings: see `recursive_doubling.NodesExchange`.
 """
 
 from __future__ import annotations

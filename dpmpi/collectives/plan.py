@@ -160,7 +160,7 @@ class AllreducePlan(Plan):
         flat = np.asarray(buffer).reshape(-1) if direct else np.empty(call.n, dtype)
         self._work = None if direct else flat
         self._prepared = group.prepare(algorithm, call, flat, self._memory)
-        self._announces = group.announces(algorithm)
+        self._announces = group.announces(algorithm, call)
         if direct and self._announces:
             self.run = self._prepared.run  # type: ignore[method-assign]
 

@@ -23,6 +23,7 @@ import os
 import numpy as np
 
 from ..kernels import reduce
+from ..kernels.node import Team
 from .mpi import MPI, wait_for
 
 _TAG = 6
@@ -32,18 +33,18 @@ _HEADER = 16  # bytes: digest of the call, whether a mismatch is known
 class Exchange:
     """Exchanges on `comm`; its ranks make the same calls in the same order."""
 
-    def __init__(self, comm: MPI.Intracomm) -> None:
+    def __init__(self, comm: MPI.Comm) -> None:
         self._comm = comm
         self._core = 1 << (comm.size.bit_length() - 1)  # the largest power of two
         self._folded = comm.size - self._core  # so many pairs fold
 
-    def run(self, digest: int, data: np.ndarray, loop: int) -> bool:
+    def run(self, digest: int, data: np.ndarray, loop: int, same: bool = True) -> bool:
         """Combine the ranks' 1-D contiguous `data` in place by the loop at address `loop`.
 
-        Returns whether all ranks announced the same digest and size; if not, `data` is undefined on all of them.
+        Returns whether all ranks announced the same digest and size; if not, `data` is left as it was. A rank that
+        already knows that they do not says so by `same`.
         """
         rank, folded = self._comm.rank, self._folded
-        same = True
         n_bytes = data.nbytes
         mine, theirs = np.empty(_HEADER + n_bytes, np.uint8), np.empty(_HEADER + n_bytes, np.uint8)
         head = mine[:_HEADER].view(np.uint64)
@@ -75,7 +76,7 @@ class Exchange:
                 data[:] = other
             return same
         if rank < 2 * folded:
-            same = receive(rank + 1)
+            same = receive(rank + 1) and same
             if same:
                 reduce.combine(loop, other, own)
         position = rank // 2 if rank < 2 * folded else rank - folded
@@ -98,6 +99,30 @@ class Exchange:
             wait_for(send(rank + 1))
         if same:
             data[:] = own
+        return same
+
+    def agree(self, digest: int) -> bool:
+        """Return, on every rank alike, whether all ranks announced the same digest."""
+        return self.run(digest, _NOTHING, 0)
+
+
+class NodesExchange:
+    """The same with the first steps in shared memory, on nodes with equally many ranks, numbered node by node.
+
+    Args:
+        team: the ranks of this node.
+        across: exchanges with the ranks at the same place of the other nodes; every rank takes part in one.
+    """
+
+    def __init__(self, team: Team, across: Exchange) -> None:
+        self._team, self._across = team, across
+
+    def run(self, digest: int, data: np.ndarray, loop: int) -> bool:
+        """Combine the ranks' `data` in place; see `Exchange.run`."""
+        work = data.copy()
+        same = self._across.run(digest, work, loop, self._team.combine(digest, work, loop))
+        if same:
+            data[:] = work
         return same
 
     def agree(self, digest: int) -> bool:
