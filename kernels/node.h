@@ -172,10 +172,10 @@ static inline int node_allreduce_small(
 }
 
 /* Every process has its buffer in shared memory: each reduces its slice of all of them into the first, and copies it
- * to all the others if `everywhere`. */
-static inline int node_reduce_shared(
+ * to all the others. */
+static inline int node_allreduce_shared(
     node_team *team, uint64_t signature, char *const *buffers, ptrdiff_t n, size_t itemsize, reduce_fn combine,
-    finish_fn finish, int everywhere)
+    finish_fn finish)
 {
     ptrdiff_t low = n / team->size * team->rank + n % team->size * team->rank / team->size;
     ptrdiff_t high = n / team->size * (team->rank + 1) + n % team->size * (team->rank + 1) / team->size;
@@ -190,7 +190,7 @@ static inline int node_reduce_shared(
             combine(buffers[0] + i * itemsize, buffers[r] + i * itemsize, m);
         if (finish)
             finish(buffers[0] + i * itemsize, m, team->size);
-        for (int r = 1; everywhere && r < team->size; r++)
+        for (int r = 1; r < team->size; r++)
             memcpy(buffers[r] + i * itemsize, buffers[0] + i * itemsize, m * itemsize);
     }
     return node_agree(team, signature);

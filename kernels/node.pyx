@@ -30,8 +30,8 @@ cdef extern from "node.h":
     int node_agree(node_team *team, uint64_t signature) nogil
     int node_allreduce_small(node_team *team, uint64_t signature, char *buffer, Py_ssize_t n, size_t itemsize,
                              reduce_fn combine, finish_fn finish) nogil
-    int node_reduce_shared(node_team *team, uint64_t signature, char *const *buffers, Py_ssize_t n, size_t itemsize,
-                           reduce_fn combine, finish_fn finish, int everywhere) nogil
+    int node_allreduce_shared(node_team *team, uint64_t signature, char *const *buffers, Py_ssize_t n, size_t itemsize,
+                           reduce_fn combine, finish_fn finish) nogil
     int node_allreduce_staged(node_team *team, uint64_t signature, char *buffer, Py_ssize_t n, size_t itemsize,
                               reduce_fn combine, finish_fn finish) nogil
 
@@ -162,17 +162,6 @@ cdef class Team:
         self.last = status
         return self._checked(status)
 
-    def combine(self, uint64_t signature, array, uintptr_t loop):
-        """Combine the processes' 1-D contiguous `array` in place by the loop at this address (see `reduce.loop`).
-
-        Returns whether all processes announced the same signature; if not, nothing was written.
-        """
-        cdef unsigned char[::1] view = array.view("u1")
-        if array.size == 0:
-            return self.agree(signature)
-        return self._checked(self._run(<char *>&view[0], array.size, array.itemsize, signature, <reduce_fn>loop,
-                                       NULL)) == NODE_DONE
-
     def plan(self, uint64_t signature, list addresses, Py_ssize_t n, size_t itemsize, uintptr_t loop, mean_code,
              on_mismatch):
         """Return a `NodePlan` for the array at `addresses`: of all processes where it is shared, else this one's."""
@@ -247,18 +236,8 @@ cdef class NodePlan:
                                               self.itemsize, self.combine, self.finish)
         else:
             with nogil:
-                status = node_reduce_shared(&self.team.team, self.signature, self.addresses, self.n, self.itemsize,
-                                            self.combine, self.finish, True)
-        if status != NODE_DONE:
-            self.team._checked(status)
-            self.on_mismatch()
-
-    def reduce_to_first(self):
-        """Combine shared arrays into that of the first process; the others' contents stay."""
-        cdef int status
-        with nogil:
-            status = node_reduce_shared(&self.team.team, self.signature, self.addresses, self.n, self.itemsize,
-                                        self.combine, NULL, False)
+                status = node_allreduce_shared(&self.team.team, self.signature, self.addresses, self.n, self.itemsize,
+                                            self.combine, self.finish)
         if status != NODE_DONE:
             self.team._checked(status)
             self.on_mismatch()

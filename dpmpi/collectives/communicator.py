@@ -14,6 +14,7 @@ from .buffers import check_array, check_out, flat_work, store, work_dtype
 from .choose import Chooser
 from .compressed import chosen_wire
 from .group import ALGORITHMS, Call
+from .kept_plans import KEPT_BYTES, KeptPlans
 from .mpi import MPI
 from .operators import Op, operator
 from .plan import AllreducePlan
@@ -47,8 +48,11 @@ class Communicator(RowCollectives):
     ) -> None:
         super().__init__(comm, ranks_per_node=ranks_per_node, progress_thread=progress_thread)
         self._chooser = Chooser(self._group)
+        self._kept = KeptPlans(self._group)
 
     def _release(self, free: bool) -> None:
+        if self._open_group is not None and free and not MPI.Is_finalized():
+            self._kept.close()
         super()._release(free)
         self._chooser.team = None
 
@@ -111,9 +115,13 @@ class Communicator(RowCollectives):
             self._guard.tell(str(call))
         if self._chooser.team is not None and call.operator.function is not None:
             self._chooser.team.learn(op, call.operator.code, call.dtype, loop)
+        name = self._choose(call) if self.size > 1 else ""
+        kept = self.size > 1 and name != "node" and target.nbytes <= KEPT_BYTES
+        if kept and call.wire is None:  # what a coded call loses is not for the next one
+            self._kept.run(call, name, array, target)
+            return target
         work = flat_work(array, target, group.work_dtype(call))
         if self.size > 1:
-            name = self._choose(call)
             if not group.announces(name, call):
                 self._guard.agree(str(call))
             algorithm = group.prepare(name, call, work)

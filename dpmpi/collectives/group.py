@@ -17,9 +17,10 @@ from .guard import Guard, digest
 from .hierarchical import BetweenNodes, HierarchicalAllreduce, Slices
 from .mpi import MPI
 from .native import NativeAllreduce, supports
+from .node_doubling import NodeExchange
 from .operators import Operator
 from .progress import Progress
-from .recursive_doubling import Exchange, NodesExchange
+from .recursive_doubling import Exchange
 from .ring import RingAllreduce
 from .shared_memory import NoSharedMemory, SharedMemory
 from .staging import PIECES_AT_ONCE, Layout, Staging
@@ -30,6 +31,7 @@ ALGORITHMS = ("node", "hierarchical", "ring", "recursive_doubling", "native")
 
 STAGE_BYTES = 512 << 10  # a staging buffer: larger ones leave the cache, smaller ones wait more often
 SMALL_BYTES = 16 << 10  # up to here every rank reads the arrays of all
+TWO_NODES_SMALL_BYTES = 128 << 10  # up to here recursive doubling takes the place of pieces between two nodes
 SMALL_SHARED_BYTES = 2 << 10  # the same for arrays in shared memory, where slicing costs no copies
 FIRST_TAG, TAGS = 16, 32704  # each prepared algorithm has PIECES_AT_ONCE of its own: several may be under way
 SPINS = 50  # polls, a few microseconds, before a waiting rank yields its processor: another rank may need it
@@ -106,7 +108,7 @@ class Group:
     def __init__(self, comm: MPI.Intracomm, ranks_per_node: int | None = None, progress_thread: bool = False) -> None:
         self.comm = comm
         self.topology = Topology(comm, ranks_per_node)
-        self.exchange: Exchange | NodesExchange = Exchange(comm)
+        self.exchange: Exchange | NodeExchange = Exchange(comm)
         self.slices: Slices | None = None
         self.memory: SharedMemory | None = None
         self.staging: Staging | None = None
@@ -145,8 +147,10 @@ class Group:
         )
         if len(self.topology.sizes) > 1:
             self.slices = Slices(self.comm, self.topology)
-            if self.comm.allreduce(self.topology.is_regular, MPI.LAND):
-                self.exchange = NodesExchange(self.team, Exchange(self.slices.across))
+            if self.comm.allreduce(self.topology.is_contiguous, MPI.LAND):
+                stages = [self.memory.part(rank)[node.PART_BYTES :] for rank in range(local.size)]
+                leaders = Exchange(self.slices.across) if local.rank == 0 else None
+                self.exchange = NodeExchange(self.team, stages, local.rank, leaders)
 
     def layout(self, array_bytes: int | None) -> Layout:
         """Return how shared memory is laid out for an array on its way to other nodes; see `staging.Layout`."""
@@ -164,7 +168,9 @@ class Group:
     def _is_small(self, call: Call) -> bool:
         """Whether recursive doubling between nodes is the hierarchical algorithm for this call."""
         n_bytes = call.n * self.work_dtype(call).itemsize
-        return n_bytes <= SMALL_BYTES and call.wire is None and isinstance(self.exchange, NodesExchange)
+        # Between two nodes recursive doubling sends no more than any other algorithm.
+        small = TWO_NODES_SMALL_BYTES if len(self.topology.sizes) == 2 else SMALL_BYTES
+        return n_bytes <= small and call.wire is None and isinstance(self.exchange, NodeExchange)
 
     def candidates(self, operator: Operator, dtype: np.dtype) -> list[str]:
         """Return the names of the algorithms that can combine arrays of `dtype` here."""

@@ -19,7 +19,7 @@ two counters a rank, `ready` (its array is readable up to this piece) and `done`
 this piece), say how far everyone is. See `staging.py`.
 
 Small arrays, whose bytes cost less than a message's latency, take recursive doubling between nodes in place of the
-rings: see `recursive_doubling.NodesExchange`.
+rings: see `node_doubling.py`.
 """
 
 from __future__ import annotations

@@ -47,11 +47,15 @@ class Plan:
         algorithm.run()
         self._finish()
 
-    def run_once(self) -> None:
-        """Run and close, the ranks having agreed on it just now. Collective."""
+    def run_agreed(self) -> None:
+        """Run, the ranks having agreed on it just now. Collective."""
         self._load()
         self._open.run()
         self._finish()
+
+    def run_once(self) -> None:
+        """Run and close, the ranks having agreed on it just now. Collective."""
+        self.run_agreed()
         self.close()
 
     def start(self) -> None:

@@ -23,7 +23,6 @@ import os
 import numpy as np
 
 from ..kernels import reduce
-from ..kernels.node import Team
 from .mpi import MPI, wait_for
 
 _TAG = 6
@@ -99,30 +98,6 @@ class Exchange:
             wait_for(send(rank + 1))
         if same:
             data[:] = own
-        return same
-
-    def agree(self, digest: int) -> bool:
-        """Return, on every rank alike, whether all ranks announced the same digest."""
-        return self.run(digest, _NOTHING, 0)
-
-
-class NodesExchange:
-    """The same with the first steps in shared memory, on nodes with equally many ranks, numbered node by node.
-
-    Args:
-        team: the ranks of this node.
-        across: exchanges with the ranks at the same place of the other nodes; every rank takes part in one.
-    """
-
-    def __init__(self, team: Team, across: Exchange) -> None:
-        self._team, self._across = team, across
-
-    def run(self, digest: int, data: np.ndarray, loop: int) -> bool:
-        """Combine the ranks' `data` in place; see `Exchange.run`."""
-        work = data.copy()
-        same = self._across.run(digest, work, loop, self._team.combine(digest, work, loop))
-        if same:
-            data[:] = work
         return same
 
     def agree(self, digest: int) -> bool:

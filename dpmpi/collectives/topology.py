@@ -37,9 +37,9 @@ class Topology:
         self.sizes = [size for _, size in sorted(set(sizes))]
 
     @property
-    def is_regular(self) -> bool:
-        """Whether nodes have equally many ranks, and this one's place in its node follows from its number."""
-        return len(set(self.sizes)) == 1 and self.rank == self.node * self.local.size + self.local.rank
+    def is_contiguous(self) -> bool:
+        """Whether this rank's number follows from its place: the ranks are numbered node by node."""
+        return self.rank == sum(self.sizes[: self.node]) + self.local.rank
 
     def close(self) -> None:
         """Free the local communicator."""
