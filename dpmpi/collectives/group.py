@@ -248,16 +248,16 @@ class Group:
 
 
 class AtOnce:
-    """An algorithm whose work is all done when it is waited for: there is nothing that could go on by itself."""
+    """An algorithm that begins and ends in `start`: what all ranks start in one order they may wait for in any."""
 
     run: Callable[[], None]
 
     def start(self) -> None:
-        """Nothing begins yet."""
-
-    def advance(self, wait: bool) -> bool:
         """Run from start to end."""
         self.run()
+
+    def advance(self, wait: bool) -> bool:
+        """All is done."""
         return True
 
     def close(self) -> None:
@@ -292,7 +292,7 @@ class DoublingAllreduce(AtOnce):
 
 
 class Whole(AtOnce):
-    """An algorithm in memory that other arrays need too: it runs from start to end when it is waited for."""
+    """An algorithm in memory that other arrays need too, which must not be under way beside it."""
 
     def __init__(self, algorithm: Algorithm) -> None:
         self.run, self.close = algorithm.run, algorithm.close  # type: ignore[method-assign]

@@ -23,9 +23,11 @@ class Plan:
         algorithm: the one that runs.
 
     ``run()`` does all of it. ``start()``, then ``wait()`` or ``test()`` until it returns True, do the same in two
-    steps, so that other work may go on in between; several plans may be under way. Arrays must not be touched from
-    `start` to the end. All of them are collective but `test` and `poll`. Close a plan, or use it in a ``with`` block,
-    when it is needed no more; a closed plan raises RuntimeError, and its arrays in shared memory must not be used.
+    steps, so that other work may go on in between. Several plans may be under way: all ranks start them in the same
+    order, and may wait for them in any. `start` returns when all ranks have come to it and agreed on the call; what is
+    done in shared memory alone is then done. Arrays must not be touched from `start` to the end. `run`, `start` and
+    `close` are collective. Close a plan, or use it in a ``with`` block, when it is needed no more; a closed plan raises
+    RuntimeError, and its arrays in shared memory must not be used.
     """
 
     def __init__(self, group: Group, text: str, algorithm: str) -> None:
