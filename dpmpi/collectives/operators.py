@@ -134,7 +134,7 @@ def _are_pairs(dtype: np.dtype) -> bool:
     return value.isnative and dtype == np.dtype([("value", value), ("index", np.int64)], align=True)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.cache  # without a bound: plans hold the addresses of what is compiled
 def _compiled(function: Callable[..., None], dtype: np.dtype) -> Any:
     import numba
     from numba import types
