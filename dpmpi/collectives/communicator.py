@@ -14,7 +14,7 @@ from .buffers import check_array, check_out, flat_work, store, work_dtype
 from .choose import Chooser
 from .compressed import chosen_wire
 from .group import ALGORITHMS, Call
-from .kept_plans import KEPT_BYTES, KeptPlans
+from .kept_plans import KeptPlans
 from .mpi import MPI
 from .operators import Op, operator
 from .plan import AllreducePlan
@@ -116,8 +116,7 @@ class Communicator(RowCollectives):
         if self._chooser.team is not None and call.operator.function is not None:
             self._chooser.team.learn(op, call.operator.code, call.dtype, loop)
         name = self._choose(call) if self.size > 1 else ""
-        kept = self.size > 1 and name != "node" and target.nbytes <= KEPT_BYTES
-        if kept and call.wire is None:  # what a coded call loses is not for the next one
+        if self._kept.takes(call, name):
             self._kept.run(call, name, array, target)
             return target
         work = flat_work(array, target, group.work_dtype(call))

@@ -1,4 +1,4 @@
-"""The plans behind `Communicator.allreduce`, kept for calls of the same kind: up to KEPT small ones."""
+"""The plans behind `Communicator.allreduce`, kept for calls of the same kind where setting up would cost more."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 from .group import Call, Group
 from .plan import AllreducePlan
 
-KEPT = 64
-KEPT_BYTES = 256 << 10  # larger arrays are not copied for it: setting up costs them little
+# Up to so many bytes copying an array costs less than setting the algorithm up; others have next to nothing to set up.
+KEPT_BYTES = {"ring": 64 << 10, "hierarchical": 4 << 20}
+KEPT, TOTAL_BYTES = 64, 16 << 20
 
 
 class KeptPlans:
@@ -24,10 +25,15 @@ class KeptPlans:
     def __init__(self, group: Group) -> None:
         self._group = group
         self._plans: OrderedDict[Hashable, AllreducePlan] = OrderedDict()
+        self._bytes = 0
+
+    def takes(self, call: Call, algorithm: str) -> bool:
+        """Whether a plan is kept for `call`. What a coded call loses is not for the next one, so it has none."""
+        return call.wire is None and call.n * call.dtype.itemsize <= KEPT_BYTES.get(algorithm, -1)
 
     def run(self, call: Call, algorithm: str, array: np.ndarray, target: np.ndarray) -> None:
         """Combine the ranks' `array` by `algorithm` and leave the result in `target`. Collective."""
-        key = call.operator.name, call.operator.function, call.dtype, call.n, call.order, call.wire, algorithm
+        key = call.operator.name, call.operator.function, call.dtype, call.n, call.order, algorithm
         plan = self._plans.get(key)
         if plan is None:
             if not self._group.announces(algorithm, call):
@@ -36,8 +42,11 @@ class KeptPlans:
             np.copyto(plan.buffer, array.reshape(-1))
             plan.run_agreed()
             self._plans[key] = plan
-            if len(self._plans) > KEPT:
-                self._plans.popitem(last=False)[1].close()
+            self._bytes += plan.buffer.nbytes
+            while len(self._plans) > KEPT or self._bytes > TOTAL_BYTES:
+                _, oldest = self._plans.popitem(last=False)
+                self._bytes -= oldest.buffer.nbytes
+                oldest.close()
         else:
             np.copyto(plan.buffer, array.reshape(-1))
             plan.run()

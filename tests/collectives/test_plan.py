@@ -14,7 +14,7 @@ from mpi4py import MPI
 from numpy.testing import assert_allclose, assert_array_equal
 
 import dpmpi
-from dpmpi.collectives import measure, shared_memory
+from dpmpi.collectives import kept_plans, measure, shared_memory
 from dpmpi.collectives.group import ALGORITHMS, STAGE_BYTES
 from dpmpi.collectives.staging import LEAST_PIECE, PIECES_AT_ONCE
 
@@ -382,3 +382,17 @@ def test_users_arrays_of_any_strides(place, shape, data):
         assert_array_equal(array, np.full(array.shape, place.size * (place.size + 1) // 2, dtype))
         array[...] = place.rank + 1
         assert_array_equal(memory, before)  # nothing beside it was touched
+
+
+def test_kept_plans_are_the_same_on_every_rank(place):
+    for _ in range(2):
+        for n in range(9000, 9150):  # more than are kept
+            strided = np.ones(2 * n, "f4")[::2] if place.rank % 2 else np.ones(n, "f4")
+            assert_array_equal(place.allreduce(strided), np.full(n, place.size))
+        if place.size > 1:
+            with pytest.raises(dpmpi.MismatchError):
+                place.allreduce(np.ones(9000 + (place.rank == 1)))
+    large = np.ones(900_000, "f4")
+    for op in ("sum", "max", "min", "prod", "mean", "logical_or"):
+        assert_array_equal(place.allreduce(large.copy(), op)[:3], place.size if op == "sum" else 1)
+    assert place._kept._bytes <= kept_plans.TOTAL_BYTES
