@@ -106,7 +106,7 @@ def test_a_target_that_is_not_required(tmp_path):
     assert read(tmp_path / "t.npz", **wanted).y is None
 
 
-def test_a_stored_array_is_mapped_not_read(tmp_path):
+def test_a_stored_array_is_read_in_place(tmp_path):
     np.savez(tmp_path / "t.npz", X=MATRIX)
     assert open_npz(str(tmp_path / "t.npz"))["X"].member is None
     np.savez_compressed(tmp_path / "t.npz", X=MATRIX)
