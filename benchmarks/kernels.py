@@ -1,7 +1,7 @@
 """Speed of the kernels: ``python benchmarks/kernels.py [--json out.json] [--mbytes 400] [--only logistic]``.
 
 One process, one thread. Every figure is gigabytes of X per second, the best of several calls; beside it stands the same
-work by other means, and the share of the machine's own read bandwidth, a streaming sum: all measured in turn for each
+work by other means, and the share of the machine's own read bandwidth, streaming reductions: all measured in turn for each
 case, because a shared machine is not the same at all times. Peers that are not installed are left out.
 """
 
@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dpmpi import kernels
+from dpmpi.kernels import statistics
 
 Work = Callable[[], Any]
 
@@ -247,6 +248,17 @@ def groups(dtype: str) -> Iterator[Case]:
     work = lambda: kernels.group_sum(keys, values, out)  # noqa: E731
     yield Case(f"group-by sum {dtype}", keys.nbytes + values.nbytes, work, peers, None, {"pandas": 1.0})
 
+    # String keys, given their categories: `statistics.codes` numbers them first.
+    names, categories = np.char.mod("k%05d", keys[:1_000_000]), np.char.mod("k%05d", np.arange(10_000))
+    peers = {}
+    try:
+        strings, some = pandas.Series(names, dtype=object), pandas.Series(values[:1_000_000])
+        peers["pandas"] = lambda: some.groupby(strings).sum()
+    except NameError:
+        pass
+    by_name = lambda: kernels.group_sum(statistics.codes(names, categories), values[:1_000_000], out)  # noqa: E731
+    yield Case(f"group-by sum {dtype}, string keys", names.nbytes, by_name, peers)
+
 
 def cases(mbytes: int, a9a: str | None) -> Iterator[Case]:
     for dtype in ("float32", "float64"):
@@ -266,14 +278,22 @@ def main() -> None:
     parser.add_argument("--a9a", help="the a9a file in libsvm format; random rows of its shape without it")
     options = parser.parse_args()
     stream = np.ones(options.mbytes * 2**17, np.int64)
+    floats = stream.view(np.float32)
+    readers: dict[str, Work] = {
+        "sum": stream.sum,
+        "max": stream.view(np.int32).max,
+        "dot": lambda: floats @ floats,
+    }
     results = []
     print(f"SIMD level {kernels.simd_level()}; GB/s of X, one thread; peers with the kernel's speed over theirs")
     for case in cases(options.mbytes, options.a9a):
         if options.only not in case.name:
             continue
-        # A streaming sum of integers reads the memory, and no arithmetic stands in the way.
-        seconds = fastest({"read": stream.sum, "kernel": case.kernel, **case.peers})
-        bandwidth, speed = stream.nbytes / seconds["read"] / 1e9, case.nbytes / seconds["kernel"] / 1e9
+        # Streaming reductions of integers and a BLAS dot product read the memory, each as fast as its SIMD code can: the
+        # fastest is the yardstick.
+        seconds = fastest({**readers, "kernel": case.kernel, **case.peers})
+        bandwidth = stream.nbytes / min(seconds[name] for name in readers) / 1e9
+        speed = case.nbytes / seconds["kernel"] / 1e9
         peers = {name: case.nbytes / seconds[name] / 1e9 for name in case.peers}
         met = (case.share is None or speed >= case.share * bandwidth) and all(
             speed >= ratio * peers[name] for name, ratio in case.ratios.items() if name in peers

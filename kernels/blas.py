@@ -118,10 +118,10 @@ def _few(K: int, d: int) -> bool:
     return K <= FEW and K * d <= SMALL
 
 
-def _columns(points: np.ndarray, dtype: np.dtype, few: bool) -> np.ndarray:
-    """The points (K, d) as columns; for the loops of skinny_loops.h padded with zeros to a multiple of 16."""
+def _columns(points: np.ndarray, dtype: np.dtype, padded: bool) -> np.ndarray:
+    """The points (K, d) as columns; for compiled loops padded with zeros to a multiple of 16, whole vectors."""
     K, d = points.shape
-    columns = np.zeros((d, -(-K // 16) * 16 if few else K), dtype)
+    columns = np.zeros((d, -(-K // 16) * 16 if padded else K), dtype)
     columns[:, :K] = points.T
     return columns
 
@@ -180,8 +180,8 @@ def _scored(X: Any, points: np.ndarray) -> Iterator[tuple[int, int, np.ndarray, 
     near, few = np.ascontiguousarray(points, dtype=dtype), _few(K, d)
     origin = points.mean(axis=0)  # about the mean: a far origin would cost digits
     moved = points - origin
-    columns = _columns(-moved, dtype, few)
-    constant = _columns(np.sum(moved**2, axis=1, keepdims=True) / 2 + moved @ origin[:, None], dtype, few)[0]
+    columns = _columns(-moved, dtype, True)
+    constant = _columns(np.sum(moved**2, axis=1, keepdims=True) / 2 + moved @ origin[:, None], dtype, True)[0]
     for start, stop, rows in _blocks(X, columns.shape[1]):
         yield start, stop, rows, near, _scores(rows, columns, constant, few)
 

@@ -21,12 +21,15 @@ def loss(fn: Callable[[float, float], tuple[float, float]]) -> Kernel:
     """Make a kernel of a scalar loss ``fn(y, z) -> (loss, dloss/dz)``, plain Python that Numba can compile.
 
     The kernel is called as the built-in losses are: ``kernel(X, y, sample_weight, coef, out)``, X dense or CSR; y must
-    be finite and weights not negative. It is compiled at its first call for float32 and for float64 data, and kept in
-    Numba's cache on disk; of processes on one machine that need it at once, one compiles and the others wait for it.
+    be finite and weights not negative. fn computes in float64, by SIMD code where it calls no functions but exp, log,
+    log1p (of math or NumPy; custom_math.py has them) and those that are single instructions (abs, min, max, sqrt).
+
+    It is compiled at its first call for float32 and for float64 data, and kept in Numba's cache on disk; of processes
+    on one machine that need it at once, one compiles and the others wait for it.
 
     Raises TypeError, at the first call, when Numba can't compile fn or fn does not return two numbers.
     """
-    if not callable(fn):
+    if not hasattr(getattr(fn, "py_func", fn), "__code__"):
         raise TypeError(f"fn is {fn!r}; a function fn(y, z) -> (loss, dloss/dz) is accepted")
     compiled: dict[str, Any] = {}
 
@@ -47,13 +50,18 @@ def _compile(fn: Callable, dtype: str) -> Any:
     from numba import carray, types
     from numba.extending import register_jitable
 
+    from .custom_math import with_fast_functions
+
     real = getattr(types, dtype)
     numbers = types.CPointer(real)
     signature = real(
         types.intp, numbers, numbers, numbers, real, real, real, numbers, numbers, types.CPointer(types.int32)
     )
-    scalar = register_jitable(getattr(fn, "py_func", fn))
-    version = _version(scalar)
+    fn = getattr(fn, "py_func", fn)
+    # Sums may be reordered and products fused, as in the built-in loops; NaN and infinity keep their meaning.
+    options = {"fastmath": {"reassoc", "nsz", "contract", "arcp"}, "error_model": "numpy"}
+    scalar = register_jitable(forceinline=True, **options)(with_fast_functions(fn))
+    version = _version(fn)
 
     def loop(n, y, weight, z, parameter, low, high, derivative, derivative_sum, valid):  # type: ignore[no-untyped-def]
         rows_y, rows_weight, rows_z, rows_derivative = (
@@ -66,7 +74,7 @@ def _compile(fn: Callable, dtype: str) -> Any:
         if n < 0:  # never: only what the loop refers to is part of its key in the cache
             return version
         for i in range(n):
-            value, slope = scalar(rows_y[i], rows_z[i])
+            value, slope = scalar(np.float64(rows_y[i]), np.float64(rows_z[i]))
             slope *= rows_weight[i]
             rows_derivative[i] = slope
             total += rows_weight[i] * value
@@ -76,11 +84,9 @@ def _compile(fn: Callable, dtype: str) -> Any:
         valid[0] &= ok
         return total
 
-    # Sums may be reordered and products fused, as in the built-in loops; NaN and infinity keep their meaning.
-    flags = {"reassoc", "nsz", "contract", "arcp"}
     try:
         with _one_process_at_a_time(fn):
-            return numba.cfunc(signature, cache=True, fastmath=flags, error_model="numpy")(loop)
+            return numba.cfunc(signature, cache=True, **options)(loop)
     except numba.errors.NumbaError as error:
         raise TypeError(
             f"fn must be a function fn(y, z) -> (loss, dloss/dz) that Numba can compile: {error}"

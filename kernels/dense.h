@@ -6,7 +6,7 @@
  * copied where there is none.
  */
 
-#define ROWS 8
+#define ROWS (LANES > 8 ? LANES : 8) /* that are read together: one whole vector of z, or more */
 
 typedef struct {
     ptrdiff_t d, whole, window; /* columns; those in whole vectors before the window; where the window starts */
@@ -43,48 +43,49 @@ static void NAME(add_windowed)(const NAME(windows) *s, const REAL *windowed, dou
         sum[j] += windowed[s->whole + (j - s->window)];
 }
 
-/* Touches the row that lies `ahead` bytes farther on; 0: none. */
-INLINE void NAME(prefetch)(const NAME(windows) *s, const REAL *row, ptrdiff_t ahead)
+/* Asks for memory at `ahead` (NULL: none) to be brought into the cache, half as many bytes as `rows` rows hold. The two
+ * passes over a block bring in the next one so, in the order of its addresses and at an even pace: memory then never
+ * rests while the gradient is formed, and the hardware sees one stream and runs ahead of it. */
+INLINE void NAME(prefetch)(const int rows, ptrdiff_t stride, const char *ahead)
 {
-    if (ahead)
-        for (ptrdiff_t b = 0; b < s->d * REAL_BYTES; b += 64)
-            __builtin_prefetch((const char *)row + ahead + b, 0, 2);
+    if (ahead != NULL)
+        for (ptrdiff_t b = 0; b < rows * stride * REAL_BYTES / 2; b += 64)
+            __builtin_prefetch(ahead + b);
 }
 
-/* z = X c + constant for some rows, each read from its start to its end: memory streams best in its own order.
- * `vectors` is a small row's length in vectors, known when this is compiled, or 0. */
+INLINE const char *NAME(ahead_of_row)(const char *ahead, ptrdiff_t i, ptrdiff_t stride)
+{
+    return ahead == NULL ? NULL : ahead + i * stride * REAL_BYTES / 2;
+}
+
+/* Each row's products with c, summed lane by lane, for 8 rows, which share the loads of c, or 1. `vectors` is a short
+ * row's length in vectors, known when this is compiled, or 0. */
 INLINE void NAME(dot_rows)(const NAME(windows) *s, const int rows, const int vectors, const REAL *x, ptrdiff_t stride,
-                           const REAL *c, REAL constant, REAL *z, ptrdiff_t ahead)
+                           const REAL *c, V *product)
 {
     const ptrdiff_t whole = vectors ? (vectors - 1) * LANES : s->whole;
-    V sum[ROWS] = {{0}};
-    for (int r = 0; r < rows; r++) {
-        const REAL *row = x + r * stride;
-        V even = {0}, odd = {0}; /* two sums, for the latency of an addition */
-        ptrdiff_t j = 0;
-        if (r % 2)
-            NAME(prefetch)(s, row, ahead);
-        for (; j + LANES < whole; j += 2 * LANES) {
-            even += NAME(load)(row + j) * NAME(load)(c + j);
-            odd += NAME(load)(row + j + LANES) * NAME(load)(c + j + LANES);
-        }
-        if (j < whole)
-            even += NAME(load)(row + j) * NAME(load)(c + j);
-        odd += NAME(masked)(NAME(load)(row + s->window), s->mask) * NAME(load)(c + whole);
-        sum[r] = even + odd;
-    }
-    if (rows == ROWS)
-        for (int r = 0; r < ROWS; r += 16 / REAL_BYTES)
-            *(NAME(unaligned_quad) *)(z + r) = NAME(lane_sums)(sum + r) + constant;
-    else
+    V sum[8] = {{0}}, last = NAME(load)(c + whole);
+    for (ptrdiff_t j = 0; j < whole; j += LANES) {
+        V cj = NAME(load)(c + j);
         for (int r = 0; r < rows; r++)
-            z[r] = NAME(lane_sums)(sum + r)[0] + constant;
+            sum[r] += NAME(load)(x + r * stride + j) * cj;
+    }
+    for (int r = 0; r < rows; r++)
+        product[r] = sum[r] + NAME(masked)(NAME(load)(x + r * stride + s->window), s->mask) * last;
+}
+
+/* total[chain] += X^T g for one row of `vectors` vectors. */
+INLINE void NAME(add_short_row)(const int vectors, ptrdiff_t window, const REAL *x, REAL g, V *total)
+{
+    for (int v = 0; v < vectors - 1; v++)
+        total[v] += NAME(load)(x + v * LANES) * g;
+    total[vectors - 1] += NAME(load)(x + window) * g;
 }
 
 /* sum + X^T g of one vector's columns. */
 INLINE V NAME(add_columns)(const int rows, const REAL *x, ptrdiff_t stride, const REAL *g, V sum)
 {
-    V odd = {0};
+    V odd = {0}; /* two sums, for the latency of an addition */
     for (int r = 0; r < rows; r++)
         if (r % 2)
             odd += NAME(load)(x + r * stride) * g[r];
@@ -93,12 +94,10 @@ INLINE V NAME(add_columns)(const int rows, const REAL *x, ptrdiff_t stride, cons
     return sum + odd;
 }
 
-/* sum += X^T g for some rows: they lie in the cache, and go together to share the loads and stores of the sum. */
+/* sum += X^T g for some long rows, which share the loads and stores of the sum. */
 INLINE void NAME(add_rows)(const NAME(windows) *s, const int rows, const REAL *x, ptrdiff_t stride, const REAL *g,
-                           REAL *sum, ptrdiff_t ahead)
+                           REAL *sum)
 {
-    for (int r = 0; r < rows; r += 2)
-        NAME(prefetch)(s, x + r * stride, ahead);
     for (ptrdiff_t j = 0; j < s->whole; j += LANES)
         NAME(store)(sum + j, NAME(add_columns)(rows, x + j, stride, g, NAME(load)(sum + j)));
     sum += s->whole;
@@ -127,44 +126,78 @@ INLINE const REAL *NAME(rows_at)(const NAME(windows) *s, const int rows, ptrdiff
 }
 
 static void NAME(dense_predict)(const NAME(windows) *s, ptrdiff_t n, ptrdiff_t readable, const REAL *X,
-                                ptrdiff_t stride, const REAL *c, REAL constant, REAL *z, ptrdiff_t ahead)
+                                ptrdiff_t stride, const REAL *c, REAL constant, REAL *z, const char *ahead)
 {
-    REAL copy[ROWS * LANES] = {0};
+    REAL copy[8 * LANES] = {0};
+    V product[ROWS] = {{0}};
     ptrdiff_t i = 0;
-#define GROUPS(vectors)                                                                                               \
+#define ALL_GROUPS(vectors)                                                                                           \
     for (; i + ROWS <= n; i += ROWS) {                                                                                \
-        ptrdiff_t step = stride;                                                                                      \
-        const REAL *x = NAME(rows_at)(s, ROWS, i, readable, X, &step, copy);                                          \
-        NAME(dot_rows)(s, ROWS, vectors, x, step, c, constant, z + i, ahead);                                                \
+        for (int r = 0; r < ROWS; r += 8) {                                                                           \
+            ptrdiff_t step = stride;                                                                                  \
+            const REAL *x = NAME(rows_at)(s, 8, i + r, readable, X, &step, copy);                                     \
+            NAME(prefetch)(8, stride, NAME(ahead_of_row)(ahead, i + r, stride));                                      \
+            NAME(dot_rows)(s, 8, vectors, x, step, c, product + r);                                                   \
+        }                                                                                                             \
+        for (int r = 0; r < ROWS; r += LANES)                                                                         \
+            NAME(store)(z + i + r, NAME(lane_sums)(product + r) + constant);                                          \
     }                                                                                                                 \
     break
     switch (s->whole / LANES + 1) {
-    case 1: GROUPS(1);
-    case 2: GROUPS(2);
-    case 3: GROUPS(3);
-    case 4: GROUPS(4);
-    default: GROUPS(0);
+    case 1: ALL_GROUPS(1);
+    case 2: ALL_GROUPS(2);
+    case 3: ALL_GROUPS(3);
+    case 4: ALL_GROUPS(4);
+    default: ALL_GROUPS(0);
     }
-#undef GROUPS
+#undef ALL_GROUPS
     for (; i < n; i++) {
         ptrdiff_t step = stride;
-        NAME(dot_rows)(s, 1, 0, NAME(rows_at)(s, 1, i, readable, X, &step, copy), 0, c, constant, z + i, ahead);
+        NAME(dot_rows)(s, 1, 0, NAME(rows_at)(s, 1, i, readable, X, &step, copy), step, c, product);
+        z[i] = NAME(lane_sums)(product)[0] + constant;
     }
 }
 
-static void NAME(dense_gradient)(const NAME(windows) *s, ptrdiff_t n, ptrdiff_t readable, const REAL *X,
-                                 ptrdiff_t stride, const REAL *g, REAL *sum, ptrdiff_t ahead)
+/* sum += X^T g for rows of up to 4 vectors: the sums stay in registers over the whole block. */
+INLINE void NAME(short_gradient)(const NAME(windows) *s, const int vectors, ptrdiff_t n, ptrdiff_t readable,
+                                 const REAL *X, ptrdiff_t stride, const REAL *g, REAL *sum, const char *ahead)
 {
-    REAL copy[ROWS * LANES] = {0};
+    const int chains = vectors > 2 ? 2 : 4; /* for the latency of an addition, within AVX2's 16 registers */
+    REAL copy[4 * LANES] = {0};
+    V total[4][4] = {{{0}}};
     ptrdiff_t i = 0;
-    for (; i + ROWS <= n; i += ROWS) {
+    for (; i + 4 <= n; i += 4) {
         ptrdiff_t step = stride;
-        const REAL *x = NAME(rows_at)(s, ROWS, i, readable, X, &step, copy);
-        NAME(add_rows)(s, ROWS, x, step, g + i, sum, ahead);
+        const REAL *x = NAME(rows_at)(s, 4, i, readable, X, &step, copy);
+        NAME(prefetch)(4, stride, NAME(ahead_of_row)(ahead, i, stride));
+        for (int r = 0; r < 4; r++)
+            NAME(add_short_row)(vectors, s->window, x + r * step, g[i + r], total[r % chains]);
     }
     for (; i < n; i++) {
         ptrdiff_t step = stride;
-        NAME(add_rows)(s, 1, NAME(rows_at)(s, 1, i, readable, X, &step, copy), 0, g + i, sum, ahead);
+        NAME(add_short_row)(vectors, s->window, NAME(rows_at)(s, 1, i, readable, X, &step, copy), g[i], total[0]);
     }
+    for (int v = 0; v < vectors; v++)
+        NAME(store)(sum + v * LANES,
+                    NAME(load)(sum + v * LANES) + ((total[0][v] + total[1][v]) + (total[2][v] + total[3][v])));
+}
+
+/* sum (windowed) += X^T g; its entries in the window that a whole vector has had are not to be used. */
+static void NAME(dense_gradient)(const NAME(windows) *s, ptrdiff_t n, ptrdiff_t readable, const REAL *X,
+                                 ptrdiff_t stride, const REAL *g, REAL *sum, const char *ahead)
+{
+    ptrdiff_t i = 0;
+    switch (s->whole / LANES + 1) {
+    case 1: NAME(short_gradient)(s, 1, n, readable, X, stride, g, sum, ahead); return;
+    case 2: NAME(short_gradient)(s, 2, n, readable, X, stride, g, sum, ahead); return;
+    case 3: NAME(short_gradient)(s, 3, n, readable, X, stride, g, sum, ahead); return;
+    case 4: NAME(short_gradient)(s, 4, n, readable, X, stride, g, sum, ahead); return;
+    }
+    for (; i + 8 <= n; i += 8) {
+        NAME(prefetch)(8, stride, NAME(ahead_of_row)(ahead, i, stride));
+        NAME(add_rows)(s, 8, X + i * stride, stride, g + i, sum);
+    }
+    for (; i < n; i++)
+        NAME(add_rows)(s, 1, X + i * stride, stride, g + i, sum);
 }
 #undef ROWS

@@ -17,19 +17,19 @@ enum { LINEAR_OK, LINEAR_BAD_VALUE, LINEAR_BAD_INDEX, LINEAR_NO_MEMORY };
  * rows' weighted second derivatives (n); the Hessian times a direction (d + 1). */
 enum { LINEAR_PREDICTOR, LINEAR_LOSS, LINEAR_GRADIENT, LINEAR_CURVATURE, LINEAR_HESSIAN_VECTOR };
 
-/* Rows of a block: short rows in the L1 cache, longer ones in a part of the L2 cache; a multiple of 8.
- * Measured on Zen 4 (float32 and float64, 28 to 2000 columns): rows of middling length gain up to a factor of 2 when each pass
- * over a block prefetches every second row of the next one, since memory is idle while the gradient is formed; shorter
- * and longer rows are better left to the hardware. */
-enum { MAX_BLOCK = 256, SHORT_ROW = 192, LONG_ROW = 640 };
+/* A block of rows takes BLOCK_BYTES, a third of the L1 cache, so that it and the next one, which is being prefetched,
+ * stay there; but it has LEAST_BLOCK rows or more, whole vectors for the loss, and then prefetching runs half a block
+ * ahead. Blocks are powers of two: they
+ * divide the rows that are converted together (arguments.py), so that the sums' order does not depend on X's layout. */
+enum { BLOCK_BYTES = 16 << 10, LEAST_BLOCK = 16, MAX_BLOCK = 256, SUMMED_ROWS = 128 };
 
 static inline ptrdiff_t block_rows(ptrdiff_t row_bytes)
 {
-    ptrdiff_t rows = row_bytes < LONG_ROW ? 64 : (256 << 10) / row_bytes / 8 * 8;
-    return rows < 8 ? 8 : rows > MAX_BLOCK ? MAX_BLOCK : rows;
+    ptrdiff_t rows = MAX_BLOCK;
+    while (rows > LEAST_BLOCK && rows * row_bytes > BLOCK_BYTES)
+        rows /= 2;
+    return rows;
 }
-
-static inline int prefetched(ptrdiff_t row_bytes) { return row_bytes >= SHORT_ROW && row_bytes < LONG_ROW; }
 
 typedef struct {
     ptrdiff_t n, d;

@@ -1,7 +1,7 @@
 /* The shared loop of all linear models, for one SIMD level and REAL: X is read once, a block of rows at a time.
  *
  * Per block: z = X c; the loss and its derivative g by z; X^T g while the block is still in the cache. float32 is
- * summed in float32 within a block and in float64 across blocks, so that the error does not grow with the rows.
+ * summed in float32 over up to SUMMED_ROWS rows and in float64 beyond, so that the error does not grow with the rows.
  */
 
 #include "vector.h"
@@ -26,19 +26,21 @@ typedef struct {
     const linear_problem *p;
     NAME(windows) windows;
     ptrdiff_t block;              /* rows */
-    ptrdiff_t ahead;              /* bytes to the next block, where it is to be prefetched, else 0 */
+    ptrdiff_t ahead;              /* by so many rows the prefetching runs ahead; 0: it does not */
     REAL *coef, *direction, *sum; /* windowed; dense X only */
+    ptrdiff_t summed;             /* rows in sum */
     void *memory;
 } NAME(workspace);
 
-static int NAME(set_up)(NAME(workspace) *work, const linear_problem *p)
+static int NAME(set_up)(NAME(workspace) *work, const linear_problem *p, int gradient)
 {
     ptrdiff_t length = (p->d / LANES + 2) * LANES;
-    *work = (NAME(workspace)){.p = p, .windows = NAME(windows_of)(p->d), .block = block_rows(p->d * sizeof(REAL))};
+    *work = (NAME(workspace)){.p = p, .windows = NAME(windows_of)(p->d), .block = MAX_BLOCK};
     if (p->X == NULL)
         return LINEAR_OK;
-    if (prefetched(p->d * sizeof(REAL)))
-        work->ahead = work->block * p->stride * sizeof(REAL);
+    work->block = block_rows(p->d * sizeof(REAL));
+    if (gradient && p->stride < 2 * p->d)
+        work->ahead = work->block * p->d * sizeof(REAL) <= BLOCK_BYTES ? work->block : work->block / 2;
     work->memory = calloc(3 * length + LANES, sizeof(REAL));
     if (work->memory == NULL)
         return LINEAR_NO_MEMORY;
@@ -51,6 +53,14 @@ static int NAME(set_up)(NAME(workspace) *work, const linear_problem *p)
     return LINEAR_OK;
 }
 
+/* Where the first or the second pass over the block at `start` prefetches: half a block each. */
+static const char *NAME(ahead_of)(const NAME(workspace) *work, ptrdiff_t start, int second)
+{
+    const linear_problem *p = work->p;
+    ptrdiff_t row = start + work->ahead + (second ? work->block / 2 : 0);
+    return work->ahead && row + work->block / 2 <= p->n ? (const char *)((const REAL *)p->X + row * p->stride) : NULL;
+}
+
 /* Checks the block's column indices and computes X c + constant, for c the coefficients or the direction. */
 static int NAME(predict)(const NAME(workspace) *work, ptrdiff_t start, ptrdiff_t n, int along_direction, REAL *z)
 {
@@ -61,7 +71,7 @@ static int NAME(predict)(const NAME(workspace) *work, ptrdiff_t start, ptrdiff_t
         ptrdiff_t readable = NAME(readable)(&work->windows, p->n - start, p->stride);
         NAME(dense_predict)(&work->windows, n, readable, (const REAL *)p->X + start * p->stride, p->stride,
                             along_direction ? work->direction : work->coef, (REAL)constant, z,
-                            work->ahead);
+                            along_direction ? NULL : NAME(ahead_of)(work, start, 0));
     } else if (p->index_bytes == 4) {
         const int32_t *indptr = (const int32_t *)p->indptr + start;
         if (!PASTE4(csr_valid, REAL, int32_t, LEVEL)(n, indptr, p->nnz, p->indices, p->d))
@@ -77,15 +87,19 @@ static int NAME(predict)(const NAME(workspace) *work, ptrdiff_t start, ptrdiff_t
 }
 
 /* out += X^T g over the block. */
-static void NAME(add_gradient)(const NAME(workspace) *work, ptrdiff_t start, ptrdiff_t n, const REAL *g, double *out)
+static void NAME(add_gradient)(NAME(workspace) *work, ptrdiff_t start, ptrdiff_t n, const REAL *g, double *out)
 {
     const linear_problem *p = work->p;
     if (p->X != NULL) {
         ptrdiff_t readable = NAME(readable)(&work->windows, p->n - start, p->stride);
-        memset(work->sum, 0, (work->windows.whole + LANES) * sizeof(REAL));
         NAME(dense_gradient)(&work->windows, n, readable, (const REAL *)p->X + start * p->stride, p->stride, g,
-                             work->sum, work->ahead);
-        NAME(add_windowed)(&work->windows, work->sum, out);
+                             work->sum, NAME(ahead_of)(work, start, 1));
+        work->summed += n;
+        if (work->summed >= SUMMED_ROWS || start + n == p->n) {
+            NAME(add_windowed)(&work->windows, work->sum, out);
+            memset(work->sum, 0, (work->windows.whole + LANES) * sizeof(REAL));
+            work->summed = 0;
+        }
     } else if (p->index_bytes == 4)
         PASTE4(csr_gradient, REAL, int32_t, LEVEL)(n, (const int32_t *)p->indptr + start, p->indices, p->data, g, out);
     else
@@ -99,7 +113,8 @@ static int NAME(linear_run)(const linear_problem *p, int what, int loss, double 
     NAME(loss_loop) loop = what == LINEAR_LOSS || what == LINEAR_GRADIENT ? entry->gradient : entry->curvature;
     REAL z[MAX_BLOCK], g[MAX_BLOCK], along[MAX_BLOCK], ones[MAX_BLOCK];
     NAME(workspace) work;
-    int valid = 1, status = NAME(set_up)(&work, p);
+    int valid = 1;
+    int status = NAME(set_up)(&work, p, what == LINEAR_GRADIENT || what == LINEAR_HESSIAN_VECTOR);
     if (p->custom != NULL)
         loop = (NAME(loss_loop))(uintptr_t)p->custom;
     for (int i = 0; i < MAX_BLOCK; i++)

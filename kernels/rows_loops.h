@@ -30,16 +30,39 @@ static double NAME(softmax)(ptrdiff_t n, ptrdiff_t K, ptrdiff_t width, void *sco
     return total;
 }
 
-/* The first of the least of K scores. */
-INLINE ptrdiff_t NAME(first_least)(ptrdiff_t K, const REAL *score)
+/* The numbers of the first of the least of K scores, for LANES rows of scores (width, a multiple of LANES, padded). */
+INLINE void NAME(first_least)(ptrdiff_t K, ptrdiff_t width, const REAL *scores, BITS *best)
 {
-    REAL least = score[0];
-    ptrdiff_t best = 0;
-    for (ptrdiff_t k = 1; k < K; k++) {
-        best = score[k] < least ? k : best;
-        least = score[k] < least ? score[k] : least;
+    V least, v[LANES];
+    NAME(lane_bits) number = {0};
+    for (ptrdiff_t k = 0; k < K; k += LANES) {
+        for (int r = 0; r < LANES; r++)
+            v[r] = NAME(load)(scores + r * width + k);
+        NAME(transpose)(v); /* now a row to a lane */
+        if (k == 0)
+            least = v[0];
+        for (int c = 0; c < LANES; c++)
+            if (k + c < K) {
+                NAME(lane_bits) less = v[c] < least;
+                least = (V)((less & (NAME(lane_bits))v[c]) | (~less & (NAME(lane_bits))least));
+                number = (less & (BITS)(k + c)) | (~less & number);
+            }
     }
-    return best;
+    memcpy(best, &number, sizeof number);
+}
+
+/* first_least of the rows from i on, the missing ones of the last LANES standing for nothing. */
+INLINE void NAME(first_least_at)(ptrdiff_t i, ptrdiff_t n, ptrdiff_t K, ptrdiff_t width, const REAL *scores, BITS *best)
+{
+    if (i + LANES <= n)
+        NAME(first_least)(K, width, scores + i * width, best);
+    else
+        for (ptrdiff_t r = i; r < n; r++) {
+            const REAL *score = scores + r * width;
+            best[r - i] = 0;
+            for (ptrdiff_t k = 1; k < K; k++)
+                best[r - i] = score[k] < score[best[r - i]] ? k : best[r - i];
+        }
 }
 
 /* Adds each row to the sums of its nearest point, the one of least score: sums is (1 + K + K d), the squared distances
@@ -49,12 +72,16 @@ static void NAME(add_nearest)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t w
 {
     REAL *sums = out, squares = 0;
     V total = {0};
+    BITS nearest[LANES];
     for (ptrdiff_t i = 0; i < n; i++) {
-        const REAL *x = (const REAL *)data + i * stride;
-        ptrdiff_t best = NAME(first_least)(K, (const REAL *)scores + i * width), j = 0;
-        const REAL *c = (const REAL *)points + best * d;
-        REAL *row = sums + 1 + K + best * d;
-        sums[1 + best] += 1;
+        const REAL *x = (const REAL *)data + i * stride, *c;
+        REAL *row;
+        ptrdiff_t j = 0;
+        if (i % LANES == 0)
+            NAME(first_least_at)(i, n, K, width, scores, nearest);
+        c = (const REAL *)points + nearest[i % LANES] * d;
+        row = sums + 1 + K + nearest[i % LANES] * d;
+        sums[1 + nearest[i % LANES]] += 1;
         for (; j + LANES <= d; j += LANES) {
             V v = NAME(load)(x + j), difference = v - NAME(load)(c + j);
             total += difference * difference;
@@ -75,10 +102,13 @@ static void NAME(lower_to_nearest)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdif
                                    ptrdiff_t stride, const void *points, const void *scores, void *out)
 {
     double *least = out;
+    BITS nearest[LANES];
     for (ptrdiff_t i = 0; i < n; i++) {
-        const REAL *x = (const REAL *)data + i * stride;
-        const REAL *c = (const REAL *)points + NAME(first_least)(K, (const REAL *)scores + i * width) * d;
+        const REAL *x = (const REAL *)data + i * stride, *c;
         REAL squares = 0;
+        if (i % LANES == 0)
+            NAME(first_least_at)(i, n, K, width, scores, nearest);
+        c = (const REAL *)points + nearest[i % LANES] * d;
         _Pragma("omp simd reduction(+ : squares)") for (ptrdiff_t j = 0; j < d; j++) squares +=
             (x[j] - c[j]) * (x[j] - c[j]);
         least[i] = squares < least[i] || squares != squares ? squares : least[i];

@@ -6,44 +6,80 @@
 typedef REAL V __attribute__((vector_size(VECTOR_BYTES)));
 typedef BITS NAME(lane_bits) __attribute__((vector_size(VECTOR_BYTES)));
 typedef REAL NAME(unaligned) __attribute__((vector_size(VECTOR_BYTES), aligned(REAL_BYTES), may_alias));
-typedef REAL NAME(quad) __attribute__((vector_size(16)));
-typedef REAL NAME(unaligned_quad) __attribute__((vector_size(16), aligned(REAL_BYTES), may_alias));
 
 INLINE V NAME(load)(const REAL *p) { return *(const NAME(unaligned) *)p; }
 INLINE void NAME(store)(REAL *p, V v) { *(NAME(unaligned) *)p = v; }
 INLINE V NAME(masked)(V v, NAME(lane_bits) mask) { return (V)((NAME(lane_bits))v & mask); }
 
-/* The lanes of v folded into 16 bytes. */
-INLINE NAME(quad) NAME(fold)(V v)
-{
-    union { V v; NAME(quad) q[VECTOR_BYTES / 16]; } u = {v};
-#if VECTOR_BYTES == 64
-    return (u.q[0] + u.q[2]) + (u.q[1] + u.q[3]);
-#elif VECTOR_BYTES == 32
-    return u.q[0] + u.q[1];
-#else
-    return u.q[0];
-#endif
-}
-
 #ifdef __clang__
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-typedef BITS NAME(quad_bits) __attribute__((vector_size(16)));
-#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (NAME(quad_bits)){__VA_ARGS__})
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (NAME(lane_bits)){__VA_ARGS__})
 #endif
 
-/* The sums of the lanes of 16 / REAL_BYTES vectors, one to a lane: horizontal sums by transposing. */
-INLINE NAME(quad) NAME(lane_sums)(const V *v)
-{
-#if REAL_BYTES == 4
-    NAME(quad) a = NAME(fold)(v[0]), b = NAME(fold)(v[1]), c = NAME(fold)(v[2]), d = NAME(fold)(v[3]);
-    NAME(quad) ab = SHUFFLE(a, b, 0, 4, 1, 5) + SHUFFLE(a, b, 2, 6, 3, 7);
-    NAME(quad) cd = SHUFFLE(c, d, 0, 4, 1, 5) + SHUFFLE(c, d, 2, 6, 3, 7);
-    return SHUFFLE(ab, cd, 0, 1, 4, 5) + SHUFFLE(ab, cd, 2, 3, 6, 7);
-#else
-    NAME(quad) a = NAME(fold)(v[0]), b = NAME(fold)(v[1]);
-    return SHUFFLE(a, b, 0, 2) + SHUFFLE(a, b, 1, 3);
+/* Steps of transposing: of two vectors' runs of k lanes the even ones (LOWk) or the odd ones (HIGHk), taken in turn. */
+#if VECTOR_BYTES / REAL_BYTES == 16
+#define EACH_STEP STEP(1) STEP(2) STEP(4) STEP(8)
+#define LOW1(a, b) SHUFFLE(a, b, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30)
+#define HIGH1(a, b) SHUFFLE(a, b, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31)
+#define LOW2(a, b) SHUFFLE(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
+#define HIGH2(a, b) SHUFFLE(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
+#define LOW4(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27)
+#define HIGH4(a, b) SHUFFLE(a, b, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31)
+#define LOW8(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
+#define HIGH8(a, b) SHUFFLE(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31)
+#elif VECTOR_BYTES / REAL_BYTES == 8
+#define EACH_STEP STEP(1) STEP(2) STEP(4)
+#define LOW1(a, b) SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14)
+#define HIGH1(a, b) SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15)
+#define LOW2(a, b) SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
+#define HIGH2(a, b) SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
+#define LOW4(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
+#define HIGH4(a, b) SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
+#elif VECTOR_BYTES / REAL_BYTES == 4
+#define EACH_STEP STEP(1) STEP(2)
+#define LOW1(a, b) SHUFFLE(a, b, 0, 4, 2, 6)
+#define HIGH1(a, b) SHUFFLE(a, b, 1, 5, 3, 7)
+#define LOW2(a, b) SHUFFLE(a, b, 0, 1, 4, 5)
+#define HIGH2(a, b) SHUFFLE(a, b, 2, 3, 6, 7)
+#elif VECTOR_BYTES / REAL_BYTES == 2
+#define EACH_STEP STEP(1)
+#define LOW1(a, b) SHUFFLE(a, b, 0, 2)
+#define HIGH1(a, b) SHUFFLE(a, b, 1, 3)
 #endif
+
+/* The sums of the lanes of LANES vectors, one to a lane: each step adds what transposing would exchange. */
+INLINE V NAME(lane_sums)(const V *v)
+{
+    V sum[LANES];
+    memcpy(sum, v, sizeof sum);
+#define STEP(k)                                                                                                       \
+    for (int i = 0; i < LANES / 2 / k; i++)                                                                           \
+        sum[i] = LOW##k(sum[2 * i], sum[2 * i + 1]) + HIGH##k(sum[2 * i], sum[2 * i + 1]);
+    EACH_STEP
+#undef STEP
+    return sum[0];
 }
+
+/* Transposes LANES vectors: lane j of vector i becomes lane i of vector j. */
+INLINE void NAME(transpose)(V *v)
+{
+#define STEP(k)                                                                                                       \
+    for (int i = 0; i < LANES; i++)                                                                                   \
+        if (!(i & k)) {                                                                                               \
+            V low = LOW##k(v[i], v[i + k]), high = HIGH##k(v[i], v[i + k]);                                           \
+            v[i] = low, v[i + k] = high;                                                                              \
+        }
+    EACH_STEP
+#undef STEP
+}
+#undef EACH_STEP
+#undef LOW1
+#undef HIGH1
+#undef LOW2
+#undef HIGH2
+#undef LOW4
+#undef HIGH4
+#undef LOW8
+#undef HIGH8
 #undef SHUFFLE

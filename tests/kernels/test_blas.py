@@ -61,6 +61,12 @@ def test_softmax_derivative():
     assert_allclose(run(coef)[1:], expected, rtol=1e-7, atol=1e-7)
 
 
+def test_softmax_weights_of_zero():
+    X, y, coef, out = normal(200, 4), np.arange(200) % 3, normal(3, 5), np.zeros(16)
+    kernels.softmax(X, y, np.zeros(200), coef, out)
+    assert not out.any()
+
+
 def test_softmax_extreme_margins():
     out = np.zeros(4)
     kernels.softmax(np.array([[1e3], [-1e3]]), np.array([1, 1]), None, np.array([[1.0], [0.0], [-1.0]]), out)

@@ -58,11 +58,63 @@ def test_bad_arguments_leave_out_alone():
 
 def test_bad_functions():
     X, y, weight, coef = problem("float64")
-    with pytest.raises(TypeError, match="fn is 3"):
-        kernels.loss(3)
+    for fn in (3, math.exp):
+        with pytest.raises(TypeError, match="fn is"):
+            kernels.loss(fn)
     for fn in (lambda y, z: z - y, lambda y: (y, y), lambda y, z: ({}, z)):
         with pytest.raises(TypeError, match="fn must be a function"):
             kernels.loss(fn)(X, y, weight, coef, np.zeros(11))
+
+
+def test_fast_functions():
+    from dpmpi.kernels import custom_math
+
+    tiny, eps = np.finfo(float).smallest_subnormal, np.finfo(float).eps
+    special = [
+        np.nan,
+        np.inf,
+        -np.inf,
+        0.0,
+        -0.0,
+        -1.0,
+        -2.0,
+        1.0,
+        tiny,
+        2.0**-1022,
+        1e-300,
+        1e300,
+        710.0,
+        709.7,
+        -708.0,
+    ]
+    near = np.concatenate([np.linspace(-1, 1, 20_001), 1 + np.linspace(-1e-9, 1e-9, 101), 2.0 ** np.arange(-60, 60.0)])
+    for name, x in [
+        ("exp", np.concatenate([np.linspace(-707, 709, 20_001), near, special])),
+        ("log", np.concatenate([np.logspace(-320, 308, 20_001), near, special])),
+        ("log1p", np.concatenate([np.logspace(-320, 308, 20_001), near, -np.logspace(-20, 0, 20_001), special])),
+    ]:
+        fast = getattr(custom_math, name)
+        with np.errstate(all="ignore"):
+            expected = getattr(np, name)(x)
+        assert_allclose([fast(value) for value in x], expected, rtol=2 * eps, atol=2.0**-1020)
+
+
+def from_closures():
+    """A loss that finds exp by every road."""
+    from math import exp
+
+    def deviance(y, z):
+        return exp(z) + np.exp(0 * z) - math.exp(0.0) - y * z, np.exp(z) - y
+
+    return deviance
+
+
+def test_functions_of_closures_and_numpy():
+    X, y, weight, coef = problem("float64")
+    got, expected = np.zeros((2, 11))
+    kernels.loss(from_closures())(X, y, weight, coef, got)
+    kernels.poisson(X, y, weight, coef, expected)
+    assert_allclose(got, expected, rtol=1e-12)
 
 
 PROGRAM = """
@@ -80,7 +132,9 @@ print(out.tolist(), compiled[0].cache_hits)
 
 
 def test_other_processes_find_it_in_the_cache(tmp_path):
-    (tmp_path / "losses.py").write_text("def absolute(y, z):\n    return abs(z - y), 1.0 if z > y else -1.0\n")
+    (tmp_path / "losses.py").write_text(
+        "import math\n\ndef absolute(y, z):\n    return abs(z - y), math.exp(0) if z > y else -1.0\n"
+    )
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     runs = [
         subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, text=True)

@@ -44,22 +44,15 @@ def test_means_and_variances():
     assert_allclose(variance, [values[keys == k].var(ddof=1) for k in range(5)], rtol=1e-9)
 
 
-def smls(integer_part):
-    """NIST StRD one-way ANOVA data SmLs06 and SmLs09 (Simon and Lesage 1989): 9 treatments of 2001 replicates.
-
-    The first of each treatment is its mean, the others lie 0.1 below and above it in turn; F = 2001.
-    """
-    tenths = [4, 3, 5, 3, 5, 3, 5, 3, 5]
-    values = [f"{integer_part}.{t + step}" for t in tenths for step in [0] + 1000 * [-1, 1]]
-    return np.repeat(np.arange(9), 2001), np.array(values, dtype=float)
-
-
-@pytest.mark.parametrize("ranks", [1, 4])
-@pytest.mark.parametrize(("integer_part", "digits"), [(10**6, 9), (10**12, 3)])
-def test_nist_anova(integer_part, digits, ranks):
-    keys, values = smls(integer_part)
+@pytest.mark.parametrize("shards", [1, 4])
+@pytest.mark.parametrize(("name", "digits"), [("SmLs06.dat", 9), ("SmLs09.dat", 3)])
+def test_nist_anova(name, digits, shards, shared_data):
+    """NIST StRD one-way ANOVA (Simon and Lesage 1989): 9 treatments of 2001 values to 7 and 13 digits; F = 2001."""
+    table = np.loadtxt(shared_data(name), skiprows=60)
+    keys, values = table[:, 0].astype(int) - 1, table[:, 1]
+    assert len(values) == 18009
     sums = np.zeros((3, 9))
-    for part in np.array_split(np.arange(len(keys)), ranks):
+    for part in np.array_split(np.arange(len(keys)), shards):
         partial = np.zeros((3, 9))
         kernels.group_moments(keys[part], values[part], np.full(9, values[0]), partial)
         sums += partial

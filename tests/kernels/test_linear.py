@@ -239,14 +239,86 @@ def test_logistic_elementwise(dtype):
         assert_allclose(got, expected, rtol=4 * np.finfo(dtype).eps)
 
 
-@pytest.mark.parametrize("d", [1, 28])
-def test_float32_error_does_not_grow_with_rows(d):
-    for n in (10**3, 10**4, 10**5, 10**6):
-        X, y, weight, coef = problem(n, d, "float32", seed=n)
-        z = X.astype(np.float64) @ coef[:d] + coef[d]
-        expected = math.fsum(weight * (np.logaddexp(0, z) - y * z))
-        got = run(kernels, "logistic", X, y, weight, coef)
-        assert abs(got[0] - expected) <= 3e-7 * expected
+@pytest.mark.parametrize(("n", "d"), [(10**3, 1), (10**5, 1), (10**7, 1), (10**4, 28), (10**6, 28)])
+def test_float32_error_does_not_grow_with_rows(n, d):
+    rng = np.random.default_rng(n)
+    X, y, weight = rng.standard_normal((n, d), np.float32), rng.integers(0, 2, n), rng.random(n, np.float32)
+    coef = rng.standard_normal(d + 1) / math.sqrt(d + 1)
+    exact = np.zeros(3)
+    for start in range(0, n, 10**5):
+        rows = slice(start, start + 10**5)
+        z = X[rows].astype(np.float64) @ coef[:d] + coef[d]
+        e = np.exp(-np.abs(z))
+        g = weight[rows] * (np.where(z < 0, e, 1) / (1 + e) - y[rows])
+        exact += np.sum(weight[rows] * (np.maximum(z, 0) + np.log1p(e) - y[rows] * z)), np.sum(g), np.sum(np.abs(g))
+    got = run(kernels, "logistic", X, y, weight, coef)
+    assert abs(got[0] - exact[0]) <= 3e-7 * exact[0]
+    assert abs(got[-1] - exact[1]) <= 3e-7 * exact[2]
+
+
+@pytest.mark.parametrize("sparse", [None, "int32"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_margins_of_a_thousand_are_finite(dtype, sparse):
+    X = np.array([[1e3], [-1e3], [1e3], [-1e3]], dtype)
+    X = X if sparse is None else scipy.sparse.csr_matrix(X)
+    y = np.array([0, 0, 1, 1])
+    for loss, expected in [("logistic", [2e3, 2e3]), ("squared_hinge", [2 * 1001**2, 4 * 1001e3])]:
+        assert_allclose(run(kernels, loss, X, y, None, np.ones(1)), expected, rtol=1e-6)
+        second, product = np.zeros(4), np.zeros(1)
+        kernels.curvature(X, y, None, np.ones(1), second, loss=loss)
+        kernels.hessian_vector(X, y, None, np.ones(1), np.ones(1), product, loss=loss)
+        assert_allclose(second, 0 if loss == "logistic" else [2, 0, 0, 2], atol=1e-30)
+        assert_allclose(product, 0 if loss == "logistic" else 4e6, atol=1e-30)
+    got = np.zeros(1)
+    kernels.loss_value(X[[1, 3]], y[[1, 3]], None, np.ones(1), got, loss="poisson")
+    assert_allclose(got, 1e3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sparse", [None, "int32", "int64"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_weights_of_zero_add_nothing_and_negative_ones_are_refused(loss, sparse):
+    X, y, weight, coef = problem(300, 9, labels=labelled(loss), sparse=sparse)
+    assert not run(kernels, loss, X, y, np.zeros(300), coef).any()
+    got, expected = run(kernels, loss, X, y, weight * (np.arange(300) < 70), coef), np.zeros(11)
+    getattr(kernels, loss)(X[:70], y[:70], weight[:70], coef, expected, **LOSSES[loss])
+    assert_allclose(got, expected, rtol=1e-12)
+    options, out = {"loss": loss, **LOSSES[loss]}, np.zeros(300)
+    for bad in (-1.0, np.nan):
+        weight[299] = bad
+        with pytest.raises(ValueError, match="sample_weight neither negative nor NaN"):
+            getattr(kernels, loss)(X, y, weight, coef, out[:11], **LOSSES[loss])
+        with pytest.raises(ValueError, match="sample_weight neither negative nor NaN"):
+            kernels.loss_value(X, y, weight, coef, out[:1], **options)
+        if loss != "pinball":
+            with pytest.raises(ValueError, match="sample_weight neither negative nor NaN"):
+                kernels.curvature(X, y, weight, coef, out, **options)
+            with pytest.raises(ValueError, match="sample_weight neither negative nor NaN"):
+                kernels.hessian_vector(X, y, weight, coef, coef, out[:10], **options)
+    assert not out.any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("loss", "bad"),
+    [("poisson", -1), ("poisson", np.nan), ("gamma", 0), ("tweedie", -1), ("squared", np.inf), ("squared_hinge", 2)],
+)
+def test_targets_out_of_range(loss, bad, dtype):
+    X, y, weight, coef = problem(300, 9, dtype)
+    y[:] = 1
+    y[299] = bad
+    out = np.zeros(11)
+    with pytest.raises(ValueError, match="y must be"):
+        getattr(kernels, loss)(X, y, weight, coef, out)
+    assert not out.any()
+
+
+def test_csr_of_the_other_byte_order():
+    X, y, weight, coef = problem(100, 9, sparse="int32")
+    expected = run(kernels, "logistic", X, y, weight, coef)
+    for part in ("data", "indices", "indptr"):
+        array = getattr(X, part)
+        setattr(X, part, array.astype(array.dtype.newbyteorder()))
+    assert_array_equal(run(kernels, "logistic", X, y, weight, coef), expected)
 
 
 BAD = [
