@@ -228,7 +228,7 @@ def test_more_than_one_rank(mpiexec):
         (["--stream", "--report", "r.json"], "--report does not go with --stream"),
         (["--stream", "--scatter"], "--scatter does not go with --stream: rows come on standard input"),
         (["--stream", "--cache", "c"], "--cache does not go with --stream: rows come on standard input"),
-        (["--stream", "--dates", "a,b"], "--dates does not go with --stream: send dates as numbers, seconds since 1970"),
+        (["--stream", "--dates", "a,b"], "--dates does not go with --stream: send dates as numbers, seconds"),
         (["--stream", "--max-delay", "-1"], "--max-delay must be a number of seconds, 0 or more, not -1.0"),
         (["--stream", "--max-rows", "0"], "--max-rows must be 1 or more, not 0"),
         ([], "the following arguments are required: DATA"),
