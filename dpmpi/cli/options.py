@@ -28,6 +28,9 @@ def add_input_options(parser: argparse.ArgumentParser) -> argparse.Action:
         "not fit are read anew whenever they are needed",
     )
     parser.add_argument(
+        "--dates", metavar="A,B,...", help="columns of dates, to be taken as seconds since 1970-01-01 00:00 UTC"
+    )
+    parser.add_argument(
         "--scatter",
         action="store_true",
         help="only rank 0 sees DATA: it reads the rows and sends them to the other ranks, which hold them in memory",
@@ -69,6 +72,7 @@ def open_data(engine: Engine, options: argparse.Namespace, **wanted: Any) -> dat
             max_memory=options.max_memory,
             cache=options.cache,
             scatter=options.scatter,
+            dates=options.dates.split(",") if options.dates else (),
             **wanted,
         )
 

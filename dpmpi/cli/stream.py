@@ -23,6 +23,8 @@ from .scores import csv_lines, json_lines, output_columns, predict_rows
 SOURCE = "standard input"
 MAX_DELAY = 0.05
 MAX_ROWS = 1024
+_REASON = "rows come on standard input, answers go out at once"
+_REASONS = {"dates": "send dates as numbers, seconds since 1970-01-01 00:00 UTC"}
 
 
 def add_stream_options(parser: argparse.ArgumentParser, files: argparse.Action) -> None:
@@ -60,12 +62,10 @@ def check_stream_options(engine: Engine, options: argparse.Namespace) -> None:
             f"--stream answers on one rank, not on {engine.size}: only one has the standard input. Run it without the "
             "launcher, or several streams side by side"
         )
-    for name in ("data", "target", "format", "max_memory", "output", "report"):
-        if getattr(options, name) is not None:
+    for name in ("data", "target", "format", "max_memory", "scatter", "cache", "dates", "output", "report"):
+        if getattr(options, name) not in (None, False):
             what = "a file DATA" if name == "data" else f"--{name.replace('_', '-')}"
-            raise data.DataError(
-                f"{what} does not go with --stream: rows come on standard input, answers go out at once"
-            )
+            raise data.DataError(f"{what} does not go with --stream: {_REASONS.get(name, _REASON)}")
     if options.max_delay is not None and not (math.isfinite(options.max_delay) and options.max_delay >= 0):
         raise data.DataError(f"--max-delay must be a number of seconds, 0 or more, not {options.max_delay}")
     if options.max_rows is not None and options.max_rows < 1:

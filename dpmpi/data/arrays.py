@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
@@ -43,7 +45,7 @@ class ArrayReader:
         self.row_bytes = max(file.row_bytes for file in self._files)
 
     def cut(self, file: int, start: int, stop: int, size: int) -> list[Piece]:
-        """Cut at every so many rows; a compressed array can be unpacked from its start only, so it is one piece."""
+        """Cut at every so many rows; a compressed array in Fortran order is one piece."""
         step = max(1, size // self.row_bytes) if self._files[file].cuttable else max(1, stop - start)
         return [
             Piece(file, low, min(low + step, stop), min(low + step, stop) - low, low - start)
@@ -54,8 +56,9 @@ class ArrayReader:
         """X as stored in float32 or float64, or csr_array; y and sample_weight float64."""
         file = self._files[pieces[0].file]
         file.source.check()
-        for piece in pieces:
-            yield file.rows(piece.start, piece.stop)
+        with file.reading() as opened:
+            for piece in pieces:
+                yield opened.rows(piece.start, piece.stop)
 
     def empty(self) -> Block:
         """No rows."""
@@ -91,9 +94,20 @@ class _File:
                 _check_vector(vector, self.n_rows)
         has_target = self._y is not None or (self._choice is not None and self._choice.target is not None)
         self.target = str(target) if has_target else None
-        self.cuttable = all(array.seekable for array in arrays.values())
+        self.cuttable = all(array.cuttable for array in arrays.values())
         stored = arrays["data"].shape[0] * 12 // self.n_rows if self.sparse else width * arrays["X"].dtype.itemsize
         self.row_bytes = max(1, stored + 16)
+
+    @contextmanager
+    def reading(self) -> Iterator[_File]:
+        """The same file, to be asked for rows in their order."""
+        with ExitStack() as stack:
+            opened = copy.copy(self)
+            opened._arrays = {name: stack.enter_context(array.reading()) for name, array in self._arrays.items()}
+            opened._y, opened._weight = (
+                None if array is None else stack.enter_context(array.reading()) for array in (self._y, self._weight)
+            )
+            yield opened
 
     def rows(self, start: int, stop: int) -> Block:
         """Rows ``[start, stop)``. Raises BadRow, and DataError when the file is damaged."""

@@ -21,6 +21,7 @@ class Wanted(NamedTuple):
     n_columns: int | None = None
     text: Sequence[str] = ()
     missing: bool = False
+    dates: Sequence[str] = ()
 
 
 class Choice(NamedTuple):
@@ -31,6 +32,7 @@ class Choice(NamedTuple):
     weight: int | None
     text: tuple[int, ...] = ()
     missing: bool = False  # whether a number of X may be missing
+    dates: frozenset[int] = frozenset()  # those of the above that hold dates
 
 
 def choose(path: str, wanted: Wanted, n_columns: int, names: Sequence[str] | None) -> Choice:
@@ -41,7 +43,8 @@ def choose(path: str, wanted: Wanted, n_columns: int, names: Sequence[str] | Non
     Raises DataError for an unknown column, one that is asked for twice, or when none is left for X.
     """
     if wanted.columns is None and n_columns == wanted.n_columns and not wanted.target_required:
-        return Choice(tuple(range(n_columns)), None, None, (), wanted.missing)
+        dates = frozenset(find_column(path, n_columns, names, column) for column in wanted.dates)
+        return Choice(tuple(range(n_columns)), None, None, (), wanted.missing, dates)
     weight = None if wanted.weight is None else find_column(path, n_columns, names, wanted.weight)
     target = None
     if wanted.target is not None:
@@ -54,7 +57,9 @@ def choose(path: str, wanted: Wanted, n_columns: int, names: Sequence[str] | Non
         features = [column for column in range(n_columns) if column not in (target, weight)]
     else:
         features = [find_column(path, n_columns, names, column) for column in wanted.columns]
+    dates = frozenset(find_column(path, n_columns, names, column) for column in wanted.dates)
     text = tuple(find_column(path, n_columns, names, column) for column in wanted.text)
+    text = tuple(column for column in text if column not in dates)
     features = [column for column in features if column not in text]
     chosen = [*features, *text] + [column for column in (target, weight) if column is not None]
     twice = [column for column, count in Counter(chosen).items() if count > 1]
@@ -63,7 +68,7 @@ def choose(path: str, wanted: Wanted, n_columns: int, names: Sequence[str] | Non
         raise DataError(f"{path}: column {label} is asked for twice among columns, text, target and weight")
     if not features and not text:
         raise DataError(f"{path}: no column is left for X")
-    return Choice(tuple(features), target, weight, text, wanted.missing)
+    return Choice(tuple(features), target, weight, text, wanted.missing, dates)
 
 
 def find_column(path: str, n_columns: int, names: Sequence[str] | None, column: Column) -> int:

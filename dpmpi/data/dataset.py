@@ -45,15 +45,23 @@ class Dataset:
     fits : whether the shard of every rank, loaded, stays within half of `max_memory`; the same on every rank.
     """
 
-    def __init__(self, source: str, sources: Sequence[Source], reader: Reader, ranks: Ranks, max_memory: int) -> None:
-        """Share out the rows; collective. Use `open`."""
+    def __init__(
+        self,
+        source: str,
+        sources: Sequence[Source],
+        reader: Reader,
+        ranks: Ranks,
+        max_memory: int,
+        part: tuple[int, int] | None = None,
+    ) -> None:
+        """Share out the rows; collective. `part`: this rank's of the extents, None for even shares. Use `open`."""
         self.source, self.format = source, sources[0].format
         self.columns, self.target, self.n_columns = reader.columns, reader.target, reader.n_columns
         self._width = reader.n_columns  # before `map`
         self._sources, self._reader, self._ranks = sources, reader, ranks
         self._piece_bytes = max(1 << 12, min(_PIECE_BYTES, max_memory // _PIECES_ALIVE))
         with ranks.together():
-            pieces = self._cut()
+            pieces = self._cut(part)
         rows, lines = _in_front(ranks, pieces, len(sources))
         text_lines = reader.text_lines or [0] * len(sources)
         self._pieces = [
@@ -81,10 +89,10 @@ class Dataset:
         if not self.n_rows:
             raise DataError(f"{source}: no rows: the file holds no line of data")
 
-    def _cut(self) -> list[Piece]:
+    def _cut(self, part: tuple[int, int] | None) -> list[Piece]:
         """Cut this rank's part of all files, laid end to end, into pieces."""
         extents = self._reader.extents
-        start, stop = partition.block(sum(extents), self._ranks.size, self._ranks.rank)
+        start, stop = part or partition.block(sum(extents), self._ranks.size, self._ranks.rank)
         pieces = []
         offset = 0
         for file, extent in enumerate(extents):
@@ -166,6 +174,20 @@ class Dataset:
         counts = self._ranks.share(part.n_local)
         part.start, part.n_rows = sum(counts[: self._ranks.rank]), sum(counts)
         return part
+
+    def balanced(self, by: str = "rows") -> Dataset:
+        """The same rows in the same order and with the same numbers, shared out anew and held in memory; collective.
+
+        Each rank has one run of rows, in rank order, with about as many of what `by` names as the others: "rows", at
+        most one more or less; or "nonzeros", stored entries of X, as near as whole rows allow. Batches stay the same
+        bit for bit. While rows move, a rank holds both those it had and those it gets.
+
+        Raises, on every rank: DataError as `load`, and where a rank's rows do not fit into `max_memory`; ValueError
+        for another `by`, and for columns of text.
+        """
+        from .balanced import balance
+
+        return balance(self, by, self._ranks, self._max_memory)
 
     def batches(
         self,

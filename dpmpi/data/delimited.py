@@ -18,6 +18,7 @@ import numpy as np
 from dpmpi.kernels import delimited
 
 from .columns import Choice, Wanted, choose
+from .dates import as_seconds, is_date
 from .errors import BadRow, DataError, Fault
 from .lines import cut_lines, read_lines
 from .ranks import Ranks
@@ -203,6 +204,8 @@ def _convert(header: Header, choice: Choice, data: bytes) -> Block | Frame:
 
 def _convert_plain(header: Header, choice: Choice, data: bytes) -> Block | None:
     """The numbers by the compiled reader, which takes plain text only."""
+    if choice.dates:
+        return None
     d = len(choice.features)
     others = [column for column in (choice.target, choice.weight) if column is not None]
     kinds, places = ["skipped"] * len(header.names), [-1] * len(header.names)
@@ -221,7 +224,7 @@ def _convert_any(header: Header, choice: Choice, data: bytes) -> Block:
     if b'"' in data and not _quotes_end_on_their_line(data):
         raise ValueError("a quoted cell does not end on its line")
     others = [column for column in (choice.target, choice.weight) if column is not None]
-    table = _read_arrow(header, [*choice.features, *others], (), data)
+    table = _read_arrow(header, [*choice.features, *others], (), data, choice.dates)
     d = len(choice.features)
     X = _numbers(table, range(d), choice.missing)
     y = None if choice.target is None else _numbers(table, [d])[:, 0]
@@ -242,6 +245,8 @@ def _numbers(table: pa.Table, columns: Sequence[int], missing: bool = False) -> 
             cells = batch.column(column)
             if cells.null_count and not missing:
                 raise ValueError("a cell is empty")
+            if is_date(cells.type):
+                cells = as_seconds(cells)
             part[:, j] = cells.to_numpy(zero_copy_only=False)
         if np.isinf(part).any() if missing else not np.isfinite(part).all():
             raise ValueError("a number is not finite")
@@ -249,11 +254,15 @@ def _numbers(table: pa.Table, columns: Sequence[int], missing: bool = False) -> 
     return out
 
 
-def _read_arrow(header: Header, columns: Sequence[int], text: Sequence[int], data: bytes) -> pa.Table:
+def _read_arrow(
+    header: Header, columns: Sequence[int], text: Sequence[int], data: bytes, dates: frozenset[int] = frozenset()
+) -> pa.Table:
     import pyarrow as pa
     from pyarrow import csv as pacsv
 
-    types = {header.names[column]: pa.bool_() if column in header.booleans else pa.float64() for column in columns} | {
+    kinds = dict.fromkeys(columns, pa.float64()) | dict.fromkeys(header.booleans.intersection(columns), pa.bool_())
+    kinds |= dict.fromkeys(dates.intersection(columns), pa.timestamp("us"))
+    types = {header.names[column]: kind for column, kind in kinds.items()} | {
         header.names[column]: pa.dictionary(pa.int32(), pa.string()) for column in text
     }
     if not data:
@@ -311,11 +320,13 @@ def _explain(header: Header, choice: Choice, line: bytes) -> str | None:
         cell = cells[column].strip()
         try:
             missing = choice.missing and column in choice.features
-            ((number,),) = _numbers(_read_arrow(header, [column], (), line), [0], missing)
+            ((number,),) = _numbers(_read_arrow(header, [column], (), line, choice.dates), [0], missing)
         except ValueError:
             if not cell:
                 return f"{name} is empty; fill in a number, impute it, or leave such rows out"
             shown = cell[:40] + ("…" if len(cell) > 40 else "")
+            if column in choice.dates:
+                return f"{name} is {shown!r}, not a date; write dates as 2024-05-01 or 2024-05-01 12:30:00"
             if column in header.booleans:
                 return f"{name} is {shown!r}, where the first row has true or false"
             if cell.lower().lstrip("+-") in ("nan", "na", "n/a", "#n/a", "null", "inf", "infinity"):

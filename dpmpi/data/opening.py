@@ -28,6 +28,7 @@ def open(
     max_memory: str | int | None = None,
     text: Sequence[str] = (),
     missing: bool = False,
+    dates: Sequence[str] = (),
     cache: str | os.PathLike[str] | None = None,
     scatter: bool = False,
 ) -> Dataset:
@@ -52,6 +53,7 @@ def open(
     format : one of FORMATS; None tells it from the suffix, then from the content.
     text : named columns that are read as text, whatever is in them. Blocks are then Frames, for a preprocessing
         pipeline to turn into numbers.
+    dates : named columns of dates (2024-05-01, 2024-05-01 12:30:00), which become seconds since 1970-01-01 00:00 UTC.
     missing : True to take an empty cell or NaN in X as a missing value (NaN); infinity stays an error.
     cache : a folder that every rank sees, for a binary copy of text files: written when the text is opened first, and
         again when it has changed (size, time or checksum), read instead of the text from then on. Numbers only.
@@ -64,7 +66,7 @@ def open(
     unreadable, empty, damaged or not the same on every rank; an unknown column; no rows. Errors inside rows are raised
     when the blocks are read. ValueError for a `max_memory` that is none.
     """
-    wanted = Wanted(target, columns, weight, target_required, n_columns, tuple(text), missing)
+    wanted = Wanted(target, columns, weight, target_required, n_columns, tuple(text), missing, tuple(dates))
     ranks = OneRank() if ranks is None else ranks
     limit = default_limit(ranks) if max_memory is None else parse_size(max_memory)
     if scatter:
@@ -113,8 +115,9 @@ def _open(
 ) -> Dataset:
     sources = agree_sources(path, ranks, format)
     if sources[0].format not in NAMED_FORMATS:
-        if wanted.text:
-            raise DataError(f"{sources[0].path}: a {sources[0].format} file has no text such as {wanted.text[0]!r}")
+        for kind, names in (("text", wanted.text), ("dates", wanted.dates)):
+            if names:
+                raise DataError(f"{sources[0].path}: a {sources[0].format} file has no {kind} such as {names[0]!r}")
         if wanted.n_columns is not None:
             wanted = wanted._replace(columns=None)
     reader = _open_reader(sources, ranks, wanted)

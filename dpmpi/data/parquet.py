@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .columns import Choice, Wanted, choose
+from .dates import as_seconds, is_date
 from .errors import BadRow, DataError, Fault
 from .reader import Piece
 from .source import Source
@@ -40,8 +41,9 @@ class ParquetReader:
         self._choice = choose(path, wanted, len(names), names)
         self._names = [names[column] for column in _all(self._choice)]
         self._text = [names[column] for column in self._choice.text]
+        dates = {names[column] for column in self._choice.dates}
         for name in self._names:
-            _check_numeric(path, name, schema.field(name).type)
+            _check_numeric(path, name, schema.field(name).type, name in dates)
         types = {str(schema.field(column).type) for column in self._choice.features}
         self._dtype = np.dtype(np.float32 if types <= {"float", "halffloat"} else np.float64)
         self.columns = tuple(names[column] for column in self._choice.features)
@@ -96,6 +98,8 @@ class ParquetReader:
                     at = int(np.argmax(cells.is_null().to_numpy(zero_copy_only=False)))
                     reason = f"column {name!r} is empty; fill in a number or leave such rows out"
                     raise BadRow(Fault(row + at, reason))
+                if is_date(cells.type):
+                    cells = as_seconds(cells)
                 out = X[row:stop, j] if j < d else others[j - d, row:stop]
                 out[:] = cells.to_numpy(zero_copy_only=False)
             row = stop
@@ -167,10 +171,14 @@ def open_parquet(source: Source) -> pq.ParquetFile:
         raise DataError(f"{source.path}: not a usable Parquet file: {error}") from error
 
 
-def _check_numeric(path: str, name: str, kind: pa.DataType) -> None:
+def _check_numeric(path: str, name: str, kind: pa.DataType, date: bool) -> None:
     import pyarrow.types as types
 
-    if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+    if date and not is_date(kind):
+        raise DataError(f"{path}: column {name!r} holds {kind}, not dates; leave it out of dates")
+    if is_date(kind) and not date:
+        raise DataError(f"{path}: column {name!r} holds {kind}, not numbers; name it in dates to take it in seconds")
+    if not date and not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
         raise DataError(f"{path}: column {name!r} holds {kind}, not numbers; leave the column out or encode it")
 
 

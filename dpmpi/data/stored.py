@@ -7,7 +7,9 @@ import os
 import struct
 import zipfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, replace
 from typing import IO, Protocol
 
 import numpy as np
@@ -25,8 +27,12 @@ _KINDS = {
 }
 
 
+_CHUNK = 1 << 18  # bytes that are unpacked at a time
+_KEPT = 16  # of the bytes read last: of CSR's pointers the last of a block is the first of the next
+
+
 class Array(Protocol):
-    """An array in a file, without its content. `seekable`: whether rows in its middle are as near as the first."""
+    """An array in a file, without its content. `cuttable`: whether `reading` it block by block reads nothing twice."""
 
     @property
     def path(self) -> str: ...
@@ -41,7 +47,11 @@ class Array(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
     @property
-    def seekable(self) -> bool: ...
+    def cuttable(self) -> bool: ...
+
+    def reading(self) -> AbstractContextManager[Array]:
+        """The same array, to be asked for rows in their order."""
+        ...
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Rows ``[start, stop)``, C-contiguous, in the stored dtype. Raises DataError when the file is damaged."""
@@ -52,7 +62,8 @@ class Array(Protocol):
 class StoredArray:
     """An array in a file: where it is and what it is, without its content.
 
-    `offset` is where the numbers begin: in the file, or in the unpacked `member` when that is compressed.
+    `offset` is where the numbers begin: in the file, or in the unpacked `member` when that is compressed. `unpacked` is
+    that member where it is being read.
     """
 
     path: str
@@ -62,16 +73,26 @@ class StoredArray:
     fortran: bool
     offset: int
     member: str | None = None
+    unpacked: Unpacked | None = None
 
     @property
-    def seekable(self) -> bool:
-        """Whether the array lies in the file as it is in memory."""
-        return self.member is None
+    def cuttable(self) -> bool:
+        """False where every block of rows lies scattered over a compressed array."""
+        return self.member is None or not self.fortran
+
+    @contextmanager
+    def reading(self) -> Iterator[StoredArray]:
+        """The same array, to be asked for rows in their order: what is compressed is unpacked once."""
+        if self.member is None:
+            yield self
+        else:
+            with closing(Unpacked(self.path, self.member)) as unpacked:
+                yield replace(self, unpacked=unpacked)
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Rows ``[start, stop)``, C-contiguous, in the stored dtype.
 
-        A compressed array is unpacked as a stream up to `stop`. Raises DataError when the archive is damaged.
+        A compressed array is unpacked up to `stop`, see `reading`. Raises DataError when the archive is damaged.
         """
         if 0 in self.shape or start == stop:
             return np.empty((stop - start, *self.shape[1:]), self.dtype)
@@ -80,21 +101,22 @@ class StoredArray:
         if self.member is None:
             stored = np.memmap(self.path, self.dtype, "r", self.offset, self.shape, "F" if self.fortran else "C")
             return np.array(stored[start:stop], order="C")
+        if self.unpacked is None:
+            with self.reading() as array:
+                return array.rows(start, stop)
         # In Fortran order each column holds a run of the rows, in C order the whole array is one run.
         runs = math.prod(self.shape[1:]) if self.fortran else 1
         step = self.dtype.itemsize * math.prod(self.shape) // (runs * self.shape[0])
-        pieces = []
+        flat = np.empty((runs, step * (stop - start)), np.uint8)
         try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
-                for run in range(runs):
-                    file.seek(self.offset + step * (run * self.shape[0] + start))
-                    pieces.append(file.read(step * (stop - start)))
-            flat = np.frombuffer(b"".join(pieces), self.dtype)
-            if self.fortran:
-                return np.ascontiguousarray(flat.reshape(*self.shape[:0:-1], stop - start).T)
-            return flat.reshape(stop - start, *self.shape[1:])
+            for run in range(runs):
+                self.unpacked.read(self.offset + step * (run * self.shape[0] + start), flat[run])
         except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
             raise DataError(f"{self.path}: array {self.name!r} is damaged: {error}") from error
+        numbers = flat.reshape(-1).view(self.dtype)
+        if self.fortran:
+            return np.ascontiguousarray(numbers.reshape(*self.shape[:0:-1], stop - start).T)
+        return numbers.reshape(stop - start, *self.shape[1:])
 
     def _read(self, start: int, stop: int) -> np.ndarray:
         """Rows that lie in the file one behind the other: to read them is faster than to touch mapped pages."""
@@ -110,6 +132,54 @@ class StoredArray:
         if len(flat) < (stop - start) * width:
             raise DataError(f"{self.path}: the file has become shorter while it was read")
         return flat.reshape(stop - start, *self.shape[1:])
+
+
+class Unpacked:
+    """The bytes of a compressed member of an archive, unpacked from its start as far as they are asked for."""
+
+    def __init__(self, path: str, member: str) -> None:
+        self._path, self._member = path, member
+        self._archive: zipfile.ZipFile | None = None
+        self._file: IO[bytes] | None = None
+        self._at = 0  # how far it is unpacked
+        self._kept = b""  # the bytes in front of that
+
+    def read(self, start: int, out: np.ndarray) -> None:
+        """Fill `out`, uint8 (n,), with the bytes from `start` on; those far behind the last ones are unpacked anew."""
+        if self._archive is None or start < self._at - len(self._kept):
+            self._begin()
+        done = 0
+        if start < self._at:
+            known = self._kept[len(self._kept) - (self._at - start) :][: len(out)]
+            done = len(known)
+            out[:done] = np.frombuffer(known, np.uint8)
+        while self._at < start:
+            self._next(start - self._at)
+        while done < len(out):
+            piece = self._next(len(out) - done)
+            out[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
+            done += len(piece)
+
+    def _begin(self) -> None:
+        self.close()
+        self._archive = zipfile.ZipFile(self._path)
+        self._file = self._archive.open(self._member)
+        self._at, self._kept = 0, b""
+
+    def _next(self, most: int) -> bytes:
+        assert self._file is not None
+        piece = self._file.read(min(most, _CHUNK))
+        if not piece:
+            raise EOFError("it is cut short")
+        self._at += len(piece)
+        self._kept = (self._kept + piece[-_KEPT:])[-_KEPT:]
+        return piece
+
+    def close(self) -> None:
+        """Close the file."""
+        for opened in (self._file, self._archive):
+            if opened is not None:
+                opened.close()
 
 
 def open_npy(path: str) -> StoredArray:

@@ -194,6 +194,26 @@ def test_the_numbers_are_those_of_the_file(mpiexec, tmp_path):
     )
 
 
+def test_a_model_that_was_fitted_with_dates(mpiexec, tmp_path):
+    days = "".join(f"2024-05-{k:02d},{k}\n" for k in range(1, 31))
+    (tmp_path / "t.csv").write_text("day,y\n" + days)
+    done = mpiexec(
+        1, "-m", "dpmpi", "fit", "t.csv", "--target", "y", "--model", "linear", "--dates", "day", "--scale", "standard",
+        "--output", "m.npz", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    saved = model_file.load(tmp_path / "m.npz")
+    answers, error = answer(saved, "day\n1714953600\n2024-05-07\n", 9)
+    assert float(answers[1]) == pytest.approx(6, rel=1e-4)
+    assert error == (
+        "standard input: row 2 (line 3): column 'day' is '2024-05-07', not a number; leave the column out or encode it "
+        "as numbers"
+    )
+    answers, error = answer(saved, '{"day": 1714953600}\n{"day": "2024-05-07"}', 9)
+    assert json.loads(answers[0])["prediction"] == pytest.approx(6, rel=1e-4)
+    assert error.startswith("standard input: row 2 (line 2): column 'day' is \"2024-05-07\", not a number")
+
+
 def test_more_than_one_rank(mpiexec):
     done = mpiexec(2, "-m", "dpmpi", "predict", "m.npz", "--stream")
     assert done.returncode == 2
@@ -206,6 +226,9 @@ def test_more_than_one_rank(mpiexec):
     [
         (["--stream", "t.csv"], "a file DATA does not go with --stream"),
         (["--stream", "--report", "r.json"], "--report does not go with --stream"),
+        (["--stream", "--scatter"], "--scatter does not go with --stream: rows come on standard input"),
+        (["--stream", "--cache", "c"], "--cache does not go with --stream: rows come on standard input"),
+        (["--stream", "--dates", "a,b"], "--dates does not go with --stream: send dates as numbers, seconds"),
         (["--stream", "--max-delay", "-1"], "--max-delay must be a number of seconds, 0 or more, not -1.0"),
         (["--stream", "--max-rows", "0"], "--max-rows must be 1 or more, not 0"),
         ([], "the following arguments are required: DATA"),

@@ -1,15 +1,20 @@
 """`.npy` and `.npz`: every rank its block of rows, whatever the layout in the file."""
 
+import tempfile
+import tracemalloc
 import zipfile
+from contextlib import closing
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from dpmpi import partition
-from dpmpi.data import DataError, read
-from dpmpi.data.stored import open_npz
+from dpmpi import data, partition
+from dpmpi.data import DataError, read, stored
+from dpmpi.data.stored import Unpacked, open_npz
 
 rng = np.random.default_rng(0)
 MATRIX = rng.normal(size=(11, 4))
@@ -106,7 +111,7 @@ def test_a_target_that_is_not_required(tmp_path):
     assert read(tmp_path / "t.npz", **wanted).y is None
 
 
-def test_a_stored_array_is_mapped_not_read(tmp_path):
+def test_a_stored_array_is_read_in_place(tmp_path):
     np.savez(tmp_path / "t.npz", X=MATRIX)
     assert open_npz(str(tmp_path / "t.npz"))["X"].member is None
     np.savez_compressed(tmp_path / "t.npz", X=MATRIX)
@@ -164,13 +169,13 @@ def test_a_bad_npy_is_named(on_ranks, tmp_path):
     whole = path.read_bytes()
     np.save(path, np.array([[{}]]), allow_pickle=True)
     pickled = path.read_bytes()
-    for data, part in [
+    for content, part in [
         (whole[:-1], "cut short: 351 of 352 bytes are there"),
         (whole[:20], "not a NumPy array file"),
         (b"garbage", "not a NumPy array file"),
         (pickled, "holds Python objects"),
     ]:
-        path.write_bytes(data)
+        path.write_bytes(content)
         for error in on_ranks(2, lambda ranks: read(path, ranks)):
             assert type(error) is DataError
             assert part in str(error)
@@ -181,8 +186,8 @@ def test_damage_to_an_archive_is_a_data_error(on_ranks, tmp_path):
     np.savez_compressed(path, X=MATRIX, y=Y)
     whole = path.read_bytes()
     for k in range(0, len(whole), 7):
-        for data in (whole[:k], whole[:k] + bytes([whole[k] ^ 0xFF]) + whole[k + 1 :]):
-            path.write_bytes(data)
+        for content in (whole[:k], whole[:k] + bytes([whole[k] ^ 0xFF]) + whole[k + 1 :]):
+            path.write_bytes(content)
             try:
                 table = read(path)
             except DataError:
@@ -212,12 +217,97 @@ def test_damaged_sparse_indices(tmp_path):
 def test_an_encrypted_archive_is_refused(tmp_path):
     path = tmp_path / "t.npz"
     np.savez(path, X=MATRIX)
-    data = bytearray(path.read_bytes())
+    whole = bytearray(path.read_bytes())
     with zipfile.ZipFile(path) as archive:
         header = archive.infolist()[0].header_offset
-    directory = data.index(b"PK\x01\x02")
-    data[header + 6] |= 1
-    data[directory + 8] |= 1
-    path.write_bytes(data)
+    directory = whole.index(b"PK\x01\x02")
+    whole[header + 6] |= 1
+    whole[directory + 8] |= 1
+    path.write_bytes(whole)
     with pytest.raises(DataError, match="encrypted"):
         read(path)
+
+
+def compressed(path, sparse_rows, n=6000):
+    """Write an archive of two million bytes; return X and y."""
+    rng = np.random.default_rng(1)
+    X = rng.integers(0, 9, (n, 40)).astype(np.float64)
+    y = np.arange(float(n))
+    if sparse_rows:
+        X[rng.random(X.shape) < 0.5] = 0
+        s = sparse.csr_array(X)
+        parts = {"data": s.data, "indices": s.indices, "indptr": s.indptr, "shape": s.shape, "format": b"csr"}
+        np.savez_compressed(path, **parts, y=y)
+    else:
+        np.savez_compressed(path, X=X, y=y)
+    return X, y
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("sparse_rows", [False, True])
+def test_compressed_arrays_are_unpacked_once_a_pass_and_never_held(on_ranks, tmp_path, monkeypatch, size, sparse_rows):
+    path = tmp_path / "t.npz"
+    X, y = compressed(path, sparse_rows)
+    begun = []
+    begin = Unpacked._begin
+    monkeypatch.setattr(Unpacked, "_begin", lambda self: (begun.append(self._member), begin(self)))
+
+    def call(ranks):
+        dataset = data.open(path, ranks, max_memory="300kB")
+        assert not dataset.fits
+        assert dataset.n_blocks > 10
+        return [(b.X.toarray() if sparse_rows else b.X, b.y) for b in dataset.blocks()]
+
+    blocks = [block for told in on_ranks(size, call) for block in told]
+    assert_array_equal(np.concatenate([rows for rows, _ in blocks]), X)
+    assert_array_equal(np.concatenate([labels for _, labels in blocks]), y)
+    assert len(begun) == size * (4 if sparse_rows else 2)
+
+
+@pytest.mark.parametrize("sparse_rows", [False, True])
+def test_memory_for_compressed_arrays(tmp_path, sparse_rows):
+    path = tmp_path / "t.npz"
+    compressed(path, sparse_rows)
+    dataset = data.open(path, max_memory="300kB")
+    for _ in dataset.blocks():  # what is imported on the way
+        break
+    tracemalloc.start()
+    n_rows = sum(len(block.y) for block in dataset.blocks())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert n_rows == 6000
+    assert peak < 1_000_000
+
+
+@given(
+    st.lists(st.tuples(st.integers(-40, 200), st.integers(0, 1000)), max_size=12), st.sampled_from([1, 16, 100, 10_000])
+)
+def test_unpacked_bytes(steps, chunk):
+    content = np.random.default_rng(0).integers(0, 256, 4000).astype(np.uint8)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stored, "_CHUNK", chunk)
+        with zipfile.ZipFile(f"{folder}/t", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("x", content.tobytes())
+        with closing(Unpacked(f"{folder}/t", "x")) as unpacked:
+            at = 0
+            for step, length in steps:
+                start = min(max(at + step, 0), len(content))
+                out = np.empty(min(length, len(content) - start), np.uint8)
+                unpacked.read(start, out)
+                assert_array_equal(out, content[start : start + len(out)])
+                at = start + len(out)
+            with pytest.raises(EOFError, match="cut short"):
+                unpacked.read(3999, np.empty(2, np.uint8))
+
+
+def test_a_compressed_file_that_breaks_off_is_named(tmp_path):
+    path = tmp_path / "t.npz"
+    compressed(path, False)
+    whole = bytearray(path.read_bytes())
+    for k in range(len(whole) // 2, len(whole) // 2 + 1000):
+        whole[k] ^= 0xFF
+    path.write_bytes(whole)
+    dataset = data.open(path, max_memory="300kB")
+    with pytest.raises(DataError, match="array 'X' is damaged"):
+        for _ in dataset.blocks():
+            pass

@@ -71,3 +71,18 @@ def test_a_file_that_only_rank_0_sees(comm, folder):
     dataset = data.open(path if comm.rank == 0 else "nowhere.csv", comm, target="y", scatter=True)
     rows = [block.X[:, 0] for block in dataset.blocks()]
     assert np.concatenate(comm.share(np.concatenate([[], *rows]))).tolist() == list(range(999))
+
+
+@pytest.mark.parametrize("by", ["rows", "nonzeros"])
+def test_rows_shared_out_anew(comm, folder, by):
+    """The first rows have most of the entries."""
+    if comm.rank == 0:
+        rows = [" ".join(f"{j}:{k + j}" for j in range(1, 30 if k < 50 else 2 + k % 2)) for k in range(600)]
+        (folder / "t.svm").write_text("".join(f"{k} {row}\n" for k, row in enumerate(rows)))
+    comm.barrier()
+    table = data.open(folder / "t.svm", comm).balanced(by).load()
+    assert_array_equal(np.concatenate(comm.share(table.y)), np.arange(600))
+    whole = read(folder / "t.svm")
+    assert_array_equal(table.X.toarray(), whole.X.toarray()[table.start : table.start + len(table.y)])
+    sizes = comm.share(len(table.y) if by == "rows" else table.X.nnz)
+    assert max(sizes) - min(sizes) <= (1 if by == "rows" else 60)
