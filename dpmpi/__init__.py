@@ -3,6 +3,8 @@
 from .collectives import AllreducePlan, Communicator, MismatchError, pairs, user_operator
 from .engine import Engine
 from .fit import FitResult, fit
+from .partial_fit import partial_fit
+from .split import split
 
 __version__ = "0.1.0"
 
@@ -15,5 +17,7 @@ __all__ = [
     "__version__",
     "fit",
     "pairs",
+    "partial_fit",
+    "split",
     "user_operator",
 ]

@@ -4,23 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .data import Dataset
-from .data.batches import Batches
-from .data.windows import Windows
+from .data.augment import Augmentation
 from .engine import Engine
-from .models import MODELS, Model
-from .preprocess import Coordinates, column_squares, column_sums
+from .models import MODELS
+from .preprocess import Coordinates
+from .problem import Problem, Spread, count_batches, take_batches
 from .solvers import SolverResult, lbfgs, sgd
-from .training_rows import TrainingRows, check_arrays, survey
+from .training_rows import find_rows
 
 SOLVERS = ("lbfgs", "sgd")
-WINDOW_ROWS = 1 << 18  # rows of all ranks that sgd takes its batches from while it streams
+
+
+@dataclass(frozen=True)
+class FitState:
+    """Where `dpmpi.partial_fit` goes on from.
+
+    Attributes:
+        intercept: whether the model has one.
+        spread: of the columns seen so far, or of a sample of them: in units of these the steps are taken.
+        velocity: (d,) or with an intercept (d + 1,), the last step, in units of coef and intercept.
+        n_calls: calls of partial_fit so far.
+    """
+
+    intercept: bool
+    spread: Spread
+    velocity: np.ndarray
+    n_calls: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,7 @@ class FitResult:
         history: objective after each iteration or epoch.
         l2: the penalty.
         classes: (2,) float64, the two labels in ascending order; None for regression.
+        state: what `dpmpi.partial_fit` needs to go on; None where it is not known.
     """
 
     model: str
@@ -52,6 +69,7 @@ class FitResult:
     history: list[float]
     l2: float
     classes: np.ndarray | None
+    state: FitState | None = None
 
     def linear_predictor(self, X: Any) -> np.ndarray:
         """Return ``X @ coef + intercept`` (n,) float64 for X (n, d): dense, CSR, or a Dataset's rows on this rank."""
@@ -62,6 +80,11 @@ class FitResult:
         out = np.zeros(X.shape[0])
         linear_predictor(X, np.append(self.coef, self.intercept), out)
         return out
+
+    def of_unscaled(self, scaling: Coordinates) -> FitResult:
+        """The same model for rows that were not scaled; `scaling` as for `fit`."""
+        raw = scaling.parameters(np.append(self.coef, self.intercept))
+        return replace(self, coef=raw[:-1], intercept=float(raw[-1]), state=None)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the predicted targets (n,): means for regression, labels out of `classes` for a classifier."""
@@ -93,6 +116,8 @@ def fit(
     learning_rate: float = 0.05,
     momentum: float = 0.9,
     seed: int = 0,
+    augment: Sequence[Augmentation] = (),
+    scaling: Coordinates | None = None,
     callback: Callable[[int, float], None] | None = None,
 ) -> FitResult:
     """Minimise ``sum(w * loss(y, X @ coef + intercept)) / sum(w) + l2/2 * coef @ coef``. Collective.
@@ -115,6 +140,11 @@ def fit(
         max_iter: iterations (default 1000) or epochs (default 100) at most.
         batch_size, learning_rate, momentum, seed: of "sgd"; a batch counts the rows of all ranks, and the learning
             rate is that of standardised columns.
+        augment: of "sgd": changes of each batch's rows at random, as `dpmpi.data.augment.Noise`; the objective is told
+            of the rows as they are. They see X before any scaling.
+        scaling: fit the model of ``(X - scaling.mean) / scaling.scale``, which is neither made nor stored: the scaling
+            is folded into the coefficients that the kernel sees. Made by `preprocess.fold_scaling`; the same on
+            every rank. The result's coef and intercept, and the penalty, are those of the scaled columns.
         callback: called on every rank after each iteration with its number and the objective.
 
     Returns:
@@ -123,21 +153,37 @@ def fit(
     Raises (on every rank): ValueError or TypeError that names the argument, and the row (counted over all ranks from
         0) and column of a NaN or infinity; MismatchError when the ranks' arguments differ.
     """
-    arguments = (model, l2, solver, fit_intercept, tol, max_iter, batch_size, learning_rate, momentum, seed)
+    folded = None if scaling is None else digest(np.append(scaling.mean, scaling.scale))
+    arguments = (
+        model,
+        l2,
+        solver,
+        fit_intercept,
+        tol,
+        max_iter,
+        batch_size,
+        learning_rate,
+        momentum,
+        seed,
+        augment,
+        folded,
+    )
     rows_are = (
         "a Dataset" if isinstance(X, Dataset) else f"arrays, sample_weight {'not ' * (sample_weight is None)}given"
     )
     with engine.comm.together(f"fit{arguments} of {rows_are}"):
-        _check_arguments(model, l2, solver, tol, max_iter, batch_size, learning_rate, momentum, seed)
-    if isinstance(X, Dataset) and X.fits:
-        table = X.load()
-        X, y, sample_weight = table.X, table.y, table.sample_weight
+        check_model(model, l2)
+        _check_solver(solver, tol, max_iter)
+        check_steps(batch_size, learning_rate, momentum, seed)
+        if augment and solver != "sgd":
+            raise ValueError(f"augment changes mini-batches: it goes with solver 'sgd', not {solver!r}")
     chosen = MODELS[model]
-    if isinstance(X, Dataset):
-        rows = survey(engine, X, chosen.classifier)
-    else:
-        rows = check_arrays(engine, X, y, sample_weight, chosen.classifier)
-    problem = _Problem(engine, chosen, rows, l2, fit_intercept)
+    rows = find_rows(engine, X, y, sample_weight, chosen.classifier)
+    if scaling is not None and not (scaling.intercept and len(scaling.mean) == rows.n_columns):
+        raise ValueError(f"scaling must be of the {rows.n_columns} columns of X, and shift them")
+    spread = Spread.measure(engine, rows.sample, fit_intercept, scaling)
+    coordinates = spread.coordinates(l2 / chosen.curvature, fit_intercept)
+    problem = Problem(engine, chosen, l2, rows, coordinates, scaling)
     start = np.zeros(rows.n_columns + fit_intercept)
     if solver == "lbfgs":
         default_tol, resolution = (1e-6, 1e-6) if rows.dtype == np.float32 else (1e-8, 1e-9)
@@ -150,74 +196,33 @@ def fit(
             callback=callback,
         )
     else:
-        found = _sgd(problem, start, batch_size, seed, learning_rate, momentum, tol, max_iter, callback)
-    parameters = problem.coordinates.parameters(found.x)
-    # Every rank took the same steps on the same bits; different libraries on different nodes would show here.
-    engine.comm.agree(f"fit ending at {hashlib.blake2b(parameters.tobytes(), digest_size=16).hexdigest()}")
-    coef, intercept = (parameters[:-1], float(parameters[-1])) if fit_intercept else (parameters, 0.0)
+        found = _sgd(problem, start, batch_size, seed, augment, learning_rate, momentum, tol, max_iter, callback)
+    parameters = coordinates.parameters(found.x)
+    coef, intercept = split_parameters(engine, parameters, fit_intercept)
     return FitResult(
         model, solver, coef, intercept, found.loss, found.n_iter, found.converged, found.message, found.history, l2,
-        rows.classes,
+        rows.classes, FitState(fit_intercept, spread, np.zeros_like(parameters)),
     )  # fmt: skip
 
 
-class _Problem:
-    """The penalised mean objective as a function of standardised parameters."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        model: Model,
-        rows: TrainingRows,
-        l2: float,
-        fit_intercept: bool,
-    ) -> None:
-        self.engine, self.model, self.rows, self.l2 = engine, model, rows, l2
-        self.coordinates = _coordinates(engine, rows, l2 / model.curvature, fit_intercept)
-        # loss, gradient, sum of weights: one all-reduce a step
-        self.out = np.zeros(1 + rows.n_columns + fit_intercept + 1)
-
-    def objective(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        return self._evaluate(self.rows.shards, x, self.rows.total_weight)
-
-    def on_batch(self, coming: Iterator[Any], x: np.ndarray) -> np.ndarray:
-        """Return the gradient on the next batch, of which this rank holds what comes next."""
-        try:
-            shards = tuple(next(coming))
-        except Exception as error:  # a file that went bad
-            self.engine.comm.fail(error)
-        return self._evaluate(shards, x, None)[1]
-
-    def _evaluate(self, shards: Any, x: np.ndarray, total: float | None) -> tuple[float, np.ndarray]:
-        parameters = self.coordinates.parameters(x)
-        out = self.engine.reduce(_weighted_loss, shards, self.model.loss, parameters, out=self.out)
-        total = out[-1] if total is None else total
-        if total > 0:  # else a batch of zero weights: only the penalty counts
-            out /= total
-        coef = parameters[: self.rows.n_columns]
-        loss = float(out[0]) + 0.5 * self.l2 * float(coef @ coef)
-        gradient = out[1:-1].copy()
-        gradient[: self.rows.n_columns] += self.l2 * coef
-        return loss, self.coordinates.gradient(gradient)
+def split_parameters(engine: Engine, parameters: np.ndarray, intercept: bool) -> tuple[np.ndarray, float]:
+    """Return coef and intercept of what every rank has found. Collective; MismatchError when they differ."""
+    # Every rank took the same steps on the same bits; different libraries on different nodes would show here.
+    engine.comm.agree(f"fit ending at {digest(parameters)}")
+    return (parameters[:-1], float(parameters[-1])) if intercept else (parameters, 0.0)
 
 
-def _weighted_loss(
-    X: Any,
-    y: np.ndarray,
-    sample_weight: np.ndarray | None,
-    loss: Callable[..., None],
-    coef: np.ndarray,
-    out: np.ndarray,
-) -> None:
-    loss(X, y, sample_weight, coef, out[:-1])
-    out[-1] += X.shape[0] if sample_weight is None else sample_weight.sum(dtype=np.float64)
+def digest(parameters: np.ndarray) -> str:
+    """A short text that tells different bits apart."""
+    return hashlib.blake2b(parameters.tobytes(), digest_size=16).hexdigest()
 
 
 def _sgd(
-    problem: _Problem,
+    problem: Problem,
     start: np.ndarray,
     batch_size: int,
     seed: int,
+    augment: Sequence[Augmentation],
     learning_rate: float,
     momentum: float,
     tol: float | None,
@@ -225,24 +230,19 @@ def _sgd(
     callback: Callable[[int, float], None] | None,
 ) -> SolverResult:
     rows = problem.rows
-    batches: Batches | Windows
-    if isinstance(rows.shards, Dataset):
-        batches = Windows(rows.n_rows, batch_size, WINDOW_ROWS, seed)
-    else:
-        batches = Batches(rows.n_rows, batch_size, seed)
     coming: Iterator[Any] = iter(())
 
     def batch_gradient(epoch: int, batch: int, x: np.ndarray) -> np.ndarray:
         nonlocal coming
         if batch == 0:
-            coming = _batches(rows, batch_size, seed, epoch)
-        return problem.on_batch(coming, x)
+            coming = take_batches(problem.engine, rows, batch_size, seed, epoch, augment)
+        return problem.on_batch(coming, x)[1]
 
     return sgd(
         problem.objective,
         batch_gradient,
         start,
-        n_batches=batches.n_batches,
+        n_batches=count_batches(rows, batch_size, seed),
         learning_rate=learning_rate,
         momentum=momentum,
         tol=1e-5 if tol is None else tol,
@@ -251,45 +251,25 @@ def _sgd(
     )
 
 
-def _batches(rows: TrainingRows, batch_size: int, seed: int, epoch: int) -> Iterator[Any]:
-    """Yield this rank's part of each batch of an epoch."""
-    if isinstance(rows.shards, Dataset):
-        yield from rows.shards.batches(batch_size, seed, epoch, WINDOW_ROWS)
-    else:
-        last = rows.first_row + rows.shards[0].shape[0]
-        for some in Batches(rows.n_rows, batch_size, seed).split(epoch, rows.first_row, last):
-            yield tuple(None if part is None else part[some] for part in rows.shards)
-
-
-def _coordinates(engine: Engine, rows: TrainingRows, penalty: float, fit_intercept: bool) -> Coordinates:
-    d = rows.n_columns
-    sums = engine.reduce(column_sums, rows.sample, out=np.zeros(d + 1))
-    mean = sums[:-1] / sums[-1] if fit_intercept else np.zeros(d)
-    squares = engine.reduce(column_squares, rows.sample, mean, out=np.zeros(d))
-    return Coordinates.from_sums(mean, squares, float(sums[-1]), penalty, fit_intercept)
-
-
-def _check_arguments(
-    model: str,
-    l2: float,
-    solver: str,
-    tol: float | None,
-    max_iter: int | None,
-    batch_size: int,
-    learning_rate: float,
-    momentum: float,
-    seed: int,
-) -> None:
+def check_model(model: str, l2: float) -> None:
+    """Raise ValueError for a model that there is not, or a penalty that is none."""
     if model not in MODELS:
         raise ValueError(f"unknown model {model!r}; choose one of {', '.join(MODELS)}")
-    if solver not in SOLVERS:
-        raise ValueError(f"unknown solver {solver!r}; choose one of {', '.join(SOLVERS)}")
     if not (math.isfinite(l2) and l2 >= 0):
         raise ValueError(f"l2 must be a finite number, 0 or more, not {l2}")
+
+
+def _check_solver(solver: str, tol: float | None, max_iter: int | None) -> None:
+    if solver not in SOLVERS:
+        raise ValueError(f"unknown solver {solver!r}; choose one of {', '.join(SOLVERS)}")
     if tol is not None and not (math.isfinite(tol) and tol >= 0):
         raise ValueError(f"tol must be a finite number, 0 or more, not {tol}")
     if max_iter is not None and max_iter < 1:
         raise ValueError(f"max_iter must be at least 1, not {max_iter}")
+
+
+def check_steps(batch_size: int, learning_rate: float, momentum: float, seed: int) -> None:
+    """Raise ValueError for what mini-batch steps cannot be taken with."""
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     if not (math.isfinite(learning_rate) and learning_rate > 0):

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from .data import DataError, atomic_write
-from .fit import FitResult
+from .fit import FitResult, FitState
 from .models import MODELS
 from .preprocess import Pipeline
+from .problem import Spread
 
 FORMAT_VERSION = 1
 
@@ -32,6 +33,11 @@ class SavedModel:
     target: str | None
     pipeline: Pipeline | None = None
 
+    @property
+    def n_numbers(self) -> int:
+        """How many columns of numbers the raw rows have."""
+        return len(self.result.coef) if self.pipeline is None else len(self.pipeline.numbers)
+
 
 def save(path: str | Path, model: SavedModel) -> None:
     """Write `model` to `path`; the file appears whole or not at all. DataError when it cannot be written."""
@@ -51,6 +57,15 @@ def save(path: str | Path, model: SavedModel) -> None:
     }
     if result.classes is not None:
         arrays["classes"] = result.classes
+    if result.state is not None:
+        arrays |= {
+            "state_intercept": np.array(result.state.intercept),
+            "state_count": np.array(result.state.spread.count),
+            "state_mean": result.state.spread.mean,
+            "state_squares": result.state.spread.squares,
+            "state_velocity": result.state.velocity,
+            "state_calls": np.array(result.state.n_calls),
+        }
     if model.columns is not None:
         arrays["columns"] = np.array(model.columns, np.str_)
     if model.target is not None:
@@ -90,6 +105,7 @@ def load(path: str | Path) -> SavedModel:
             history=arrays["history"].tolist(),
             l2=float(arrays["l2"]),
             classes=arrays.get("classes"),
+            state=_state(arrays) if "state_count" in arrays else None,
         )
     except KeyError as error:
         raise DataError(f"{path}: not a dpmpi model: it has no {error.args[0]!r}") from error
@@ -101,3 +117,8 @@ def load(path: str | Path) -> SavedModel:
     return SavedModel(
         result, None if columns is None else columns.tolist(), None if target is None else str(target), pipeline
     )
+
+
+def _state(arrays: dict[str, np.ndarray]) -> FitState:
+    spread = Spread(float(arrays["state_count"]), arrays["state_mean"], arrays["state_squares"])
+    return FitState(bool(arrays["state_intercept"]), spread, arrays["state_velocity"], int(arrays["state_calls"]))

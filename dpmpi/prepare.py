@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from .data import BadRow, Block, Dataset, Frame
 from .engine import Engine
-from .preprocess import Columns, Pipeline, RowError, Step, Text
+from .preprocess import Columns, Folded, Pipeline, RowError, Step, Text, fold_scaling
 
 
 class Summary(Protocol):
@@ -66,6 +66,15 @@ def apply_pipeline(dataset: Dataset, pipeline: Pipeline) -> Dataset:
 
     names = pipeline.apply(columns_of(dataset, dataset.empty())).names
     return dataset.map(transform, columns=names)
+
+
+def apply_unscaled(dataset: Dataset, pipeline: Pipeline) -> tuple[Dataset, Folded]:
+    """As `apply_pipeline`, but a scaling at the end is left to ``dpmpi.fit(..., scaling=folded.scaling)`` where it can.
+
+    The rows are then not copied to be scaled; where digits would be lost, `folded` says so and nothing is left out.
+    """
+    folded = fold_scaling(pipeline, columns_of(dataset, dataset.empty()))
+    return apply_pipeline(dataset, folded.pipeline), folded
 
 
 def _applied(dataset: Dataset, function: Callable[[Columns], Any]) -> Callable[[Any], Any]:

@@ -44,8 +44,24 @@ class TrainingRows:
     classes: np.ndarray | None
 
 
-def check_arrays(engine: Engine, X: Any, y: Any, sample_weight: Any, classifier: bool) -> TrainingRows:
-    """Check this rank's arrays and agree on what all ranks hold. Collective; raises as `dpmpi.fit`."""
+def find_rows(
+    engine: Engine, X: Any, y: Any, sample_weight: Any, classifier: bool, classes: np.ndarray | None = None
+) -> TrainingRows:
+    """Check arrays, or a Dataset, which is loaded where it fits. Collective; raises as `dpmpi.fit`.
+
+    `classes` are a classifier's two labels where they are known; else they are found in y.
+    """
+    if isinstance(X, Dataset) and X.fits:
+        table = X.load()
+        X, y, sample_weight = table.X, table.y, table.sample_weight
+    if isinstance(X, Dataset):
+        return _survey(engine, X, classifier, classes)
+    return _check_arrays(engine, X, y, sample_weight, classifier, classes)
+
+
+def _check_arrays(
+    engine: Engine, X: Any, y: Any, sample_weight: Any, classifier: bool, classes: np.ndarray | None
+) -> TrainingRows:
     with engine.comm.together("checking the shapes"):
         if y is None:
             raise ValueError("y is missing: give the targets")
@@ -56,16 +72,15 @@ def check_arrays(engine: Engine, X: Any, y: Any, sample_weight: Any, classifier:
         _check_finite(y[:, None], first_row, "y")
         if sample_weight is not None:
             _check_weights(sample_weight, first_row)
-    classes = None
     if classifier:
-        classes = _agree_on_classes(engine, np.unique(y)[:3])
+        classes = _agree_on_classes(engine, _few(y), classes)
         y = (y == classes[1]).astype(X.dtype)
     total = _total_weight(engine, n_rows, None if sample_weight is None else sample_weight.sum(dtype=np.float64))
     sample = X[_sampled(first_row, n_rows, X)]
     return TrainingRows((X, y, sample_weight), sample, n_rows, first_row, X.shape[1], X.dtype, total, classes)
 
 
-def survey(engine: Engine, dataset: Dataset, classifier: bool) -> TrainingRows:
+def _survey(engine: Engine, dataset: Dataset, classifier: bool, classes: np.ndarray | None) -> TrainingRows:
     """Pass once over a Dataset's rows, which its reader has checked, to learn what a fit must know. Collective."""
     labels = np.zeros(0)
     weight: float | None = None
@@ -78,16 +93,16 @@ def survey(engine: Engine, dataset: Dataset, classifier: bool) -> TrainingRows:
         if empty.sample_weight is not None:
             weight = 0.0
         for X, y, sample_weight in dataset.blocks():
-            # Three labels are enough to see that there are too many.
-            labels = np.unique(np.concatenate([labels, np.unique(np.asarray(y))[:3]]))[:3]
+            if classifier:
+                labels = _few(np.concatenate([labels, np.asarray(y)]))
             if weight is not None and sample_weight is not None:
                 weight += float(sample_weight.sum(dtype=np.float64))
             samples.append(X[_sampled(row, dataset.n_rows, X)].copy())
             row += X.shape[0]
     total = _total_weight(engine, dataset.n_rows, weight)
-    classes, shards = None, dataset
+    shards = dataset
     if classifier:
-        classes = _agree_on_classes(engine, labels)
+        classes = _agree_on_classes(engine, labels, classes)
         positive = classes[1]
         shards = dataset.map(lambda block: _binary(block, positive))
     sample = _stack([empty.X, *samples])
@@ -180,12 +195,24 @@ def _check_weights(sample_weight: np.ndarray, first_row: int) -> None:
         raise ValueError(f"sample_weight is {sample_weight[row]} at row {first_row + row}; weights are 0 or more")
 
 
-def _agree_on_classes(engine: Engine, labels: np.ndarray) -> np.ndarray:
-    labels = np.unique(np.concatenate(engine.comm.share(labels)))
+def _few(labels: np.ndarray) -> np.ndarray:
+    """The different labels in ascending order; three are enough to see that there are too many."""
+    return np.unique(labels)[:3]
+
+
+def _agree_on_classes(engine: Engine, labels: np.ndarray, known: np.ndarray | None) -> np.ndarray:
+    labels = _few(np.concatenate(engine.comm.share(labels)))
+    if known is not None:
+        strange = labels[~np.isin(labels, known)]
+        if len(strange):
+            raise LabelError(
+                f"the target holds the label {strange[0]:g}, but the model knows {known[0]:g}, {known[1]:g}"
+            )
+        return known
     if len(labels) != 2:
         more = " or more" if len(labels) > 2 else ""
         raise LabelError(
             f"a logistic model needs exactly two classes in y, but found {len(labels)}{more}: "
-            f"{', '.join(f'{label:g}' for label in labels[:3])}"
+            f"{', '.join(f'{label:g}' for label in labels)}"
         )
     return labels

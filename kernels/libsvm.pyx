@@ -7,28 +7,22 @@ pass fills them. The fast pass only accepts or stops: why a line is bad is said 
 
 import numpy as np
 
-from libc.math cimport isfinite, ldexp
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memchr
 
 from .libsvm_reference import LibsvmError, parse_line
+from .powers import leading_bits_of_fives
 
 cdef enum:
     MAX_COLUMN = 2147483647
 
-# Powers of ten that float64 holds exactly: one rounding, in the product or quotient, hence a correctly rounded number.
-cdef double[23] POWERS = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
-    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
-]
-cdef uint64_t EXACT = 1ull << 53  # whole numbers up to here are exact in float64
-cdef uint64_t FULL = (0xFFFFFFFFFFFFFFFFull - 9) // 10  # up to here one more digit fits
+cdef extern from "number.h":
+    enum: LEAST_POWER, GREATEST_POWER
+    uint64_t FIVES[]
+    const char *read_number(const char *p, const char *end, double *out) nogil
 
-cdef extern from *:
-    """
-    typedef unsigned __int128 uint128_t;
-    """
-    ctypedef unsigned long long uint128_t  # its real width is known to the C compiler alone
+for power, word in enumerate(leading_bits_of_fives(LEAST_POWER, GREATEST_POWER)):
+    FIVES[power] = word
 
 
 cdef struct Progress:
@@ -44,83 +38,8 @@ cdef inline bint is_blank(char c) noexcept nogil:
     return c == c' ' or c == c'\t'
 
 
-cdef double quotient(uint64_t mantissa, int power) noexcept nogil:
-    """``mantissa / 10**power``, correctly rounded, for mantissa > 2**53 and 0 < power <= 18.
-
-    These are the numbers of 16 to 19 digits that repr writes. The quotient of whole numbers is taken with 64 bits behind
-    the point, hence has 58 bits or more; what is cut off sets its last bit, so that the one rounding, from 64 bits to 53,
-    sees on which side of the middle the number lies.
-    """
-    cdef uint128_t scaled = <uint128_t> mantissa << 64
-    cdef uint64_t divisor = <uint64_t> POWERS[power]
-    cdef uint128_t whole = scaled // divisor
-    cdef int excess = 0
-    if whole * divisor != scaled:
-        whole |= 1
-    while whole >> 64:
-        whole = (whole >> 1) | (whole & 1)
-        excess += 1
-    return ldexp(<double> <uint64_t> whole, excess - 64)
-
-
-cdef const char *read_number(const char *p, const char *end, double *out) except? NULL nogil:
-    """Read the finite number at `p`, return the place behind it, or NULL where there is none."""
-    cdef const char *start = p
-    cdef uint64_t mantissa = 0
-    cdef bint exact = True, digits = False, negative = False, negative_power = False
-    cdef int exponent = 0, power = 0
-    if p < end and (p[0] == c'-' or p[0] == c'+'):
-        negative = p[0] == c'-'
-        p += 1
-    while p < end and is_digit(p[0]):
-        digits = True
-        if mantissa <= FULL:
-            mantissa = mantissa * 10 + <uint64_t> (p[0] - c'0')
-        else:
-            exact = False
-        p += 1
-    if p < end and p[0] == c'.':
-        p += 1
-        while p < end and is_digit(p[0]):
-            digits = True
-            if mantissa <= FULL and exponent > -10000:
-                mantissa = mantissa * 10 + <uint64_t> (p[0] - c'0')
-                exponent -= 1
-            else:
-                exact = False
-            p += 1
-    if not digits:
-        return NULL
-    if p < end and (p[0] == c'e' or p[0] == c'E'):
-        p += 1
-        if p < end and (p[0] == c'-' or p[0] == c'+'):
-            negative_power = p[0] == c'-'
-            p += 1
-        if p == end or not is_digit(p[0]):
-            return NULL
-        while p < end and is_digit(p[0]):
-            if power < 10000:
-                power = power * 10 + (p[0] - c'0')
-            p += 1
-        exponent += -power if negative_power else power
-    if exact and mantissa <= EXACT and -22 <= exponent <= 22:
-        out[0] = <double> mantissa
-        out[0] = out[0] * POWERS[exponent] if exponent >= 0 else out[0] / POWERS[-exponent]
-        if negative:
-            out[0] = -out[0]
-        return p
-    if exact and mantissa > EXACT and -18 <= exponent < 0:
-        out[0] = quotient(mantissa, -exponent)
-        if negative:
-            out[0] = -out[0]
-        return p
-    with gil:  # rare: long numbers and huge powers. Python's float is correctly rounded and knows no locale.
-        out[0] = float(start[:p - start])
-    return p if isfinite(out[0]) else NULL
-
-
 cdef int read_rows(const char *p, const char *end, double *labels, int64_t *indptr, int32_t *indices, double *values,
-                   Progress *at) except -1 nogil:
+                   Progress *at) noexcept nogil:
     """Fill the arrays; return 1 when all is read and 0 when the line at ``at.line`` is refused."""
     cdef const char *line_end
     cdef const char *stop

@@ -34,6 +34,16 @@ typedef struct {
     _Alignas(64) _Atomic uint64_t count;
 } node_counter;
 
+static inline void node_publish(node_counter *counter, uint64_t value)
+{
+    atomic_store_explicit(&counter->count, value, memory_order_release);
+}
+
+static inline uint64_t node_read(node_counter *counter)
+{
+    return atomic_load_explicit(&counter->count, memory_order_acquire);
+}
+
 /* The head of a process's part; its staging area follows at PART_HEADER. */
 typedef struct {
     node_line line[2];
@@ -162,10 +172,10 @@ static inline int node_allreduce_small(
 }
 
 /* Every process has its buffer in shared memory: each reduces its slice of all of them into the first, and copies it
- * to all the others if `everywhere`. */
-static inline int node_reduce_shared(
+ * to all the others. */
+static inline int node_allreduce_shared(
     node_team *team, uint64_t signature, char *const *buffers, ptrdiff_t n, size_t itemsize, reduce_fn combine,
-    finish_fn finish, int everywhere)
+    finish_fn finish)
 {
     ptrdiff_t low = n / team->size * team->rank + n % team->size * team->rank / team->size;
     ptrdiff_t high = n / team->size * (team->rank + 1) + n % team->size * (team->rank + 1) / team->size;
@@ -180,7 +190,7 @@ static inline int node_reduce_shared(
             combine(buffers[0] + i * itemsize, buffers[r] + i * itemsize, m);
         if (finish)
             finish(buffers[0] + i * itemsize, m, team->size);
-        for (int r = 1; everywhere && r < team->size; r++)
+        for (int r = 1; r < team->size; r++)
             memcpy(buffers[r] + i * itemsize, buffers[0] + i * itemsize, m * itemsize);
     }
     return node_agree(team, signature);

@@ -30,8 +30,8 @@ cdef extern from "node.h":
     int node_agree(node_team *team, uint64_t signature) nogil
     int node_allreduce_small(node_team *team, uint64_t signature, char *buffer, Py_ssize_t n, size_t itemsize,
                              reduce_fn combine, finish_fn finish) nogil
-    int node_reduce_shared(node_team *team, uint64_t signature, char *const *buffers, Py_ssize_t n, size_t itemsize,
-                           reduce_fn combine, finish_fn finish, int everywhere) nogil
+    int node_allreduce_shared(node_team *team, uint64_t signature, char *const *buffers, Py_ssize_t n, size_t itemsize,
+                           reduce_fn combine, finish_fn finish) nogil
     int node_allreduce_staged(node_team *team, uint64_t signature, char *buffer, Py_ssize_t n, size_t itemsize,
                               reduce_fn combine, finish_fn finish) nogil
 
@@ -44,6 +44,7 @@ PART_BYTES = PART_HEADER  # of a process's part before its four staging buffers
 cdef int LEVEL = simd_level()
 cdef enum:
     MEAN = 63
+    LEARNT_KEPT = 256
 
 cdef dict OP_CODES = {
     "sum": REDUCE_SUM, "mean": MEAN, "prod": REDUCE_PROD, "min": REDUCE_MIN, "max": REDUCE_MAX,
@@ -73,8 +74,9 @@ cdef class Team:
 
     cdef node_team team
     cdef size_t small, small_shared
-    cdef public size_t high  # only arrays below so many bytes are taken by `allreduce`
+    cdef public size_t high, users_high  # below so many bytes `allreduce` takes arrays, with an operator of the user's
     cdef int last  # what `allreduce` returned
+    cdef dict learnt  # the user's operators by id: (operator, code, {dtype: address of the loop})
 
     def __cinit__(self, list parts, int rank, size_t stage, size_t small, size_t small_shared, int spins):
         self.team.size = len(parts)
@@ -88,7 +90,8 @@ cdef class Team:
         self.team.spins = spins
         self.team.interrupted = interrupted
         self.small, self.small_shared = min(small, stage), min(small_shared, stage)
-        self.high = <size_t>-1
+        self.high = self.users_high = <size_t>-1
+        self.learnt = {}
 
     def __dealloc__(self):
         free(self.team.parts)
@@ -106,17 +109,29 @@ cdef class Team:
             status = node_agree(&self.team, signature)
         return self._checked(status) == NODE_DONE
 
+    def learn(self, operator, uint64_t code, dtype, uintptr_t loop):
+        """Let `allreduce` take the user's `operator` on arrays of `dtype`; `code` is for the signature."""
+        cdef int number = dtype_number(dtype)
+        if number >= 0:
+            if len(self.learnt) >= LEARNT_KEPT:
+                self.learnt.clear()
+            self.learnt.setdefault(id(operator), (operator, code, {}))[2][number] = loop
+
     def allreduce(self, array, op):
         """Combine the processes' arrays in place; DONE, MISMATCH, or NOT_HERE before anything was announced.
 
         `array` is taken as it is when it is C-contiguous, writable, of a native boolean, integer, real or complex
-        dtype, and smaller than `high`.
+        dtype, and smaller than `high` or `users_high`. `op` is one of the operators with a name but the bitwise ones, or was learnt.
         """
         cdef Py_buffer view
         cdef int dtype, status
+        cdef uint64_t code
+        cdef uintptr_t loop
+        cdef reduce_fn combine
         cdef finish_fn finish = NULL
-        code = OP_CODES.get(op) if isinstance(op, str) else None
-        if code is None or type(array) is not ndarray:  # a subclass may mean something else, such as a mask
+        named = OP_CODES.get(op) if isinstance(op, str) else None
+        users = None if named is not None else self.learnt.get(id(op))
+        if named is None and users is None or type(array) is not ndarray:  # a subclass may mean something else
             return NOT_HERE
         try:
             PyObject_GetBuffer(array, &view, PyBUF_FORMAT | PyBUF_ND | PyBUF_WRITABLE)
@@ -124,15 +139,24 @@ cdef class Team:
             return NOT_HERE
         try:
             dtype = reduce_dtype(view.format, view.itemsize)
-            if dtype < 0 or <size_t>view.len >= self.high:
+            if dtype < 0 or <size_t>view.len >= (self.high if users is None else self.users_high):
                 return NOT_HERE
-            if code == MEAN:
-                finish = node_divide(dtype)
-                if finish == NULL:
+            if users is not None:
+                code, loops = users[1], users[2]
+                found = loops.get(dtype)
+                if found is None:
                     return NOT_HERE
+                loop = found
+                combine = <reduce_fn>loop
+            else:
+                code = named
+                if code == MEAN:
+                    finish = node_divide(dtype)
+                    if finish == NULL:
+                        return NOT_HERE
+                combine = reduce_lookup(<int>code if code != MEAN else REDUCE_SUM, dtype, LEVEL)
             status = self._run(<char *>view.buf, view.len // view.itemsize, view.itemsize,
-                               mixed(code, dtype, view.len // view.itemsize),
-                               reduce_lookup(code if code != MEAN else REDUCE_SUM, dtype, LEVEL), finish)
+                               mixed(code, dtype, view.len // view.itemsize), combine, finish)
         finally:
             PyBuffer_Release(&view)
         self.last = status
@@ -212,30 +236,28 @@ cdef class NodePlan:
                                               self.itemsize, self.combine, self.finish)
         else:
             with nogil:
-                status = node_reduce_shared(&self.team.team, self.signature, self.addresses, self.n, self.itemsize,
-                                            self.combine, self.finish, True)
-        if status != NODE_DONE:
-            self.team._checked(status)
-            self.on_mismatch()
-
-    def reduce_to_first(self):
-        """Combine shared arrays into that of the first process; the others' contents stay."""
-        cdef int status
-        with nogil:
-            status = node_reduce_shared(&self.team.team, self.signature, self.addresses, self.n, self.itemsize,
-                                        self.combine, NULL, False)
+                status = node_allreduce_shared(&self.team.team, self.signature, self.addresses, self.n, self.itemsize,
+                                            self.combine, self.finish)
         if status != NODE_DONE:
             self.team._checked(status)
             self.on_mismatch()
 
 
 def signature(op, dtype, Py_ssize_t n):
-    """Return the signature under which `Team.allreduce` announces an operator, NumPy dtype and length; 0 if it can't."""
-    code = OP_CODES.get(op) if isinstance(op, str) else None
-    if code is None or dtype.kind not in "biufc" or not dtype.isnative:
-        return 0
-    cdef int number = reduce_dtype(memoryview(dtype.type(0)).format.encode(), dtype.itemsize)
-    return 0 if number < 0 else mixed(code, number, n)
+    """Return the signature under which `Team.allreduce` announces a call; 0 if it can't.
+
+    `op` is an operator's name, or the code of one of the user's; `n` the number of elements.
+    """
+    code = OP_CODES.get(op) if isinstance(op, str) else op
+    cdef int number = dtype_number(dtype)
+    return 0 if code is None or number < 0 else mixed(code, number, n)
+
+
+cdef int dtype_number(dtype) except -2:
+    """The number of a NumPy dtype in reduce.h, -1 if there is none."""
+    if dtype.kind not in "biufc" or not dtype.isnative:
+        return -1
+    return reduce_dtype(memoryview(dtype.type(0)).format.encode(), dtype.itemsize)
 
 
 cdef inline uint64_t mixed(uint64_t op, uint64_t dtype, uint64_t n) noexcept:

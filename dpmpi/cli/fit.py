@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import json
-import time
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
-import numpy as np
-
 from .. import data, model_file
+from ..duplicates import drop_duplicates
 from ..engine import Engine
 from ..fit import SOLVERS, FitResult, fit
 from ..metrics import evaluate
 from ..models import MODELS
-from ..prepare import apply_pipeline, fit_pipeline
+from ..prepare import apply_unscaled, fit_pipeline
 from ..preprocess import text_columns
+from ..split import split
 from ..training_rows import LabelError
+from .fit_report import Run, loss_line, metrics_line
 from .options import add_data_options, arrays_or_stream, check_outputs, open_data
 from .preprocess import add_preprocess_options, steps
 from .progress import Progress
+from .update import run_update
 
 OBJECTIVE = (
     "The loss reported is sum(w * loss) / sum(w) + l2/2 * |coef|^2, with w the weights (1 without --weight), the "
@@ -32,25 +33,44 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add this command's parser to `commands`."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "fit",
-        help="fit a model to a table",
-        description="Fit a model to a table whose rows are shared out over the ranks; each rank reads its own rows.",
+        help="fit a model to a table, or update one with more rows",
+        description="Fit a model to a table whose rows are shared out over the ranks; each rank reads its own rows. "
+        "With --update, go on with a fitted model: one pass of mini-batches over the new rows.",
         epilog=OBJECTIVE,
     )
     add_data_options(parser)
     parser.add_argument("--weight", metavar="COLUMN", help="column with the rows' weights (0 or more)")
     parser.add_argument("--columns", metavar="A,B,...", help="columns to fit on (default: all but target and weight)")
-    parser.add_argument("--model", choices=sorted(MODELS), required=True, help="what to fit")
-    parser.add_argument("--l2", type=float, default=0.0, help="penalty on the coefficients (default 0)")
-    parser.add_argument("--no-intercept", action="store_true", help="fit no intercept")
+    parser.add_argument("--model", choices=sorted(MODELS), help="what to fit; required without --update")
     parser.add_argument(
-        "--solver", choices=SOLVERS, default="lbfgs", help="lbfgs: full gradient (default); sgd: mini-batches"
-    )
+        "--update", metavar="MODEL.npz",
+        help="the model to go on with; it is replaced, unless --output names another file. Model, penalty, columns and "
+        "preprocessing are what it was fitted with",
+    )  # fmt: skip
+    parser.add_argument("--l2", type=float, help="penalty on the coefficients (default 0)")
+    parser.add_argument("--no-intercept", action="store_true", help="fit no intercept")
+    parser.add_argument("--solver", choices=SOLVERS, help="lbfgs: full gradient (default); sgd: mini-batches")
     parser.add_argument("--tol", type=float, help="stop at this gradient (lbfgs) or relative change an epoch (sgd)")
     parser.add_argument("--max-iter", type=int, help="iterations (lbfgs, default 1000) or epochs (sgd, default 100)")
-    parser.add_argument("--batch-size", type=int, default=256, help="sgd: rows of a batch over all ranks (default 256)")
-    parser.add_argument("--learning-rate", type=float, default=0.05, help="sgd: first step length (default 0.05)")
-    parser.add_argument("--momentum", type=float, default=0.9, help="sgd: share of the last step kept (default 0.9)")
-    parser.add_argument("--seed", type=int, default=0, help="sgd: seed of the batches (default 0)")
+    parser.add_argument(
+        "--batch-size", type=int, default=256, help="sgd, update: rows of a batch over all ranks (default 256)"
+    )
+    parser.add_argument(
+        "--learning-rate", type=float, default=0.05,
+        help="sgd, update: step length (default 0.05); sgd's becomes shorter from epoch to epoch",
+    )  # fmt: skip
+    parser.add_argument(
+        "--momentum", type=float, default=0.9, help="sgd, update: share of the last step kept (default 0.9)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the batches and of --validation (default 0)")
+    parser.add_argument(
+        "--validation", metavar="SHARE", type=float,
+        help="hold out this share of the rows, as 0.2, and say how good the model is on them; which rows depends on "
+        "their numbers and the seed alone",
+    )  # fmt: skip
+    parser.add_argument(
+        "--drop-duplicates", action="store_true", help="leave out rows that equal one before them in every column read"
+    )
     add_preprocess_options(parser)
     parser.add_argument("--output", metavar="MODEL.npz", help="write the fitted model here")
     parser.add_argument("--report", metavar="REPORT.json", help="write what was run and found here, as JSON")
@@ -63,7 +83,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(engine: Engine, options: argparse.Namespace) -> None:
     """Run the command on every rank; rank 0 prints and writes."""
-    begin = time.perf_counter()
+    if options.update is not None:
+        run_update(engine, options)
+        return
+    if options.model is None:
+        raise data.DataError(f"name what to fit with --model: {', '.join(sorted(MODELS))}")
+    told = Run(engine, options)
     check_outputs(engine, options.output, options.report)
     with engine.comm.together("reading the options"):
         preprocessing = steps(options)
@@ -79,29 +104,35 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     if dataset.target is None:
         raise data.DataError(f"{dataset.source}: name the column to fit with --target")
     raw_columns = dataset.columns
-    pipeline = None
+    if dataset.fits and (preprocessing or options.drop_duplicates or options.validation is not None):
+        with engine.comm.together("reading the data"), engine.timer("read"):
+            dataset = dataset.keep()  # it is passed over several times
+    n_rows = dataset.n_rows
+    dataset, held_out = _choose_rows(engine, options, dataset)
+    lines, found = _chosen_rows(n_rows, dataset, held_out, options.drop_duplicates)
+    pipeline = scaling = None
     if preprocessing:
-        if dataset.fits:  # to be passed over several times
-            with engine.comm.together("reading the data"), engine.timer("read"):
-                dataset = dataset.keep()
         pipeline = fit_pipeline(engine, dataset, preprocessing)
-        dataset = apply_pipeline(dataset, pipeline)
+        dataset, folded = apply_unscaled(dataset, pipeline)
+        scaling = folded.scaling
+        if held_out is not None:
+            held_out = apply_unscaled(held_out, pipeline)[0]
+        if scaling is not None or folded.reason:
+            found["scaling"] = "row by row" if folded.reason else "folded into the coefficients"
+            lines.append(f"scaling   {found['scaling']}{': ' * bool(folded.reason)}{folded.reason}")
     X, y, sample_weight = arrays_or_stream(engine, dataset)
-    nodes = len(set(engine.comm.node_names()))
-    counts = engine.comm.share(dataset.n_local)
-    if engine.rank == 0:
-        print(_headline(engine, options, dataset, counts, nodes), flush=True)
-    progress = Progress(options.progress) if engine.rank == 0 else Progress("off")
-    unit = "epoch" if options.solver == "sgd" else "iteration"
-    try:
+    solver = options.solver or "lbfgs"
+    told.start(dataset, *lines, f"model     {options.model}, l2 {options.l2 or 0.0:g}, solver {solver}")
+    unit = "epoch" if solver == "sgd" else "iteration"
+    with _labels_of(dataset), closing(Progress(options.progress if engine.rank == 0 else "off")) as progress:
         result = fit(
             engine,
             options.model,
             X,
             y,
             sample_weight,
-            l2=options.l2,
-            solver=options.solver,
+            l2=options.l2 or 0.0,
+            solver=solver,
             fit_intercept=not options.no_intercept,
             tol=options.tol,
             max_iter=options.max_iter,
@@ -109,92 +140,60 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
             learning_rate=options.learning_rate,
             momentum=options.momentum,
             seed=options.seed,
+            scaling=scaling,
             callback=lambda n, loss: progress.update(f"{unit} {n}  loss {loss:.10g}"),
         )
+    raw_result = result if scaling is None else result.of_unscaled(scaling)
+    found["metrics"] = evaluate(engine, raw_result, X, y)
+    lines = [loss_line(result, unit), f"training  {metrics_line(found['metrics'])}"]
+    if held_out is not None:
+        metrics = _validate(engine, raw_result, held_out)
+        found["validation"] = {"rows": held_out.n_rows, "metrics": metrics}
+        lines.append(f"held out  {metrics_line(metrics)}")
+    columns = None if raw_columns is None else list(raw_columns)
+    saved = model_file.SavedModel(result, columns, dataset.target, pipeline)
+    told.finish(saved, options.output, lines, **found)
+
+
+def _choose_rows(
+    engine: Engine, options: argparse.Namespace, dataset: data.Dataset
+) -> tuple[data.Dataset, data.Dataset | None]:
+    """The rows to train on, and those to validate with."""
+    if options.drop_duplicates:
+        dataset = drop_duplicates(engine, dataset)
+    if options.validation is None:
+        return dataset, None
+    return split(engine, dataset, options.validation, options.seed)
+
+
+def _chosen_rows(
+    n_rows: int, dataset: data.Dataset, held_out: data.Dataset | None, dropped: bool
+) -> tuple[list[str], dict[str, Any]]:
+    """What is said of the choice of rows, out of `n_rows`, and what begins the report."""
+    n_held_out = 0 if held_out is None else held_out.n_rows
+    duplicates = n_rows - dataset.n_rows - n_held_out
+    lines = [f"dropped   {duplicates} duplicate rows of {n_rows}"] if dropped else []
+    if held_out is not None:
+        lines.append(f"held out  {n_held_out} rows to validate with")
+    return lines, {"duplicates": duplicates if dropped else None, "validation": None, "scaling": None}
+
+
+@contextmanager
+def _labels_of(dataset: data.Dataset) -> Iterator[None]:
+    """Say whose labels are not two."""
+    try:
+        yield
     except LabelError as error:
         raise data.DataError(
             f"{dataset.source}: target {dataset.target!r}: {error}; choose a column with two values"
         ) from error
-    finally:
-        progress.close()
-    metrics = evaluate(engine, result, X, y)
-    seconds = _seconds(engine, time.perf_counter() - begin)
-    report = _report(engine, options, dataset, counts, nodes, result, metrics, seconds)
-    with engine.comm.together("writing the results"):
-        if engine.rank == 0:
-            if options.output:
-                columns = None if raw_columns is None else list(raw_columns)
-                model_file.save(options.output, model_file.SavedModel(result, columns, dataset.target, pipeline))
-            if options.report:
-                with data.atomic_write(options.report) as file:
-                    file.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
-    if engine.rank == 0:
-        print(_summary(result, unit, metrics, seconds))
-        for path in filter(None, (options.output, options.report)):
-            print(f"wrote     {path}")
 
 
-def _headline(engine: Engine, options: argparse.Namespace, dataset: data.Dataset, counts: list[int], nodes: int) -> str:
-    each = f"{counts[0]}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
-    streamed = "" if dataset.fits else ", streamed"
-    plural = "s" if engine.size > 1 else ""
-    return (
-        f"dpmpi     {engine.size} rank{plural} on {nodes} node{'s' if nodes > 1 else ''}, "
-        f"{engine.comm.library()['mpi_library']}\n"
-        f"data      {dataset.source}: {dataset.n_rows} rows x {dataset.n_columns} columns, "
-        f"{each} rows per rank{streamed}\n"
-        f"model     {options.model}, l2 {options.l2:g}, solver {options.solver}"
-    )
-
-
-def _seconds(engine: Engine, total: float) -> dict[str, float]:
-    """Return the seconds of each activity, the mean over ranks, and in total."""
-    names = ("read", "compute", "communicate")
-    mean = engine.comm.allreduce(np.array([engine.seconds[name] for name in names]), "mean")
-    return dict(zip(names, mean.tolist(), strict=True)) | {"total": total}
-
-
-def _report(
-    engine: Engine,
-    options: argparse.Namespace,
-    dataset: data.Dataset,
-    counts: list[int],
-    nodes: int,
-    result: FitResult,
-    metrics: dict[str, float | None],
-    seconds: dict[str, float],
-) -> dict[str, Any]:
-    return {
-        "data": str(Path(options.data)),
-        "model": result.model,
-        "solver": result.solver,
-        "l2": result.l2,
-        "ranks": engine.size,
-        "nodes": nodes,
-        "rows": dataset.n_rows,
-        "rows_per_rank": counts,
-        "columns": dataset.n_columns,
-        "streamed": not dataset.fits,
-        "loss": result.loss,
-        "n_iter": result.n_iter,
-        "converged": result.converged,
-        "message": result.message,
-        "metrics": metrics,
-        "seconds": seconds,
-        **engine.comm.library(),
-    }
-
-
-def _summary(result: FitResult, unit: str, metrics: dict[str, float | None], seconds: dict[str, float]) -> str:
-    state = "converged" if result.converged else "NOT converged"
-    told = "  ".join(f"{name} {'undefined' if value is None else f'{value:.6g}'}" for name, value in metrics.items())
-    total = seconds["total"]
-    shares = {
-        "reading": seconds["read"], "kernels": seconds["compute"], "communication": seconds["communicate"],
-    }  # fmt: skip
-    return (
-        f"loss      {result.loss:.12g} after {result.n_iter} {unit}{'s' if result.n_iter != 1 else ''}, "
-        f"{state}: {result.message}\n"
-        f"training  {told}\n"
-        f"time      {total:.3f} s: " + ", ".join(f"{value / total:.0%} {name}" for name, value in shares.items())
-    )
+def _validate(engine: Engine, result: FitResult, held_out: data.Dataset) -> dict[str, float | None]:
+    X, y, _ = arrays_or_stream(engine, held_out)
+    try:
+        return evaluate(engine, result, X, y)
+    except data.DataError:
+        raise
+    except ValueError as error:  # a label that no row to train on had
+        raise data.DataError(f"{held_out.source}: the rows held out: {error}") from error

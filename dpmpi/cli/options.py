@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .. import data
+from .. import data, model_file
 from ..engine import Engine
+from ..model_file import SavedModel
+from ..prepare import apply_pipeline
 
 
-def add_input_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which files to read, and how."""
-    parser.add_argument(
+def add_input_options(parser: argparse.ArgumentParser) -> argparse.Action:
+    """Add the options that say which files to read, and how; return DATA's."""
+    files = parser.add_argument(
         "data",
         metavar="DATA",
         help=f"file with the rows ({', '.join(data.FORMATS)}; text also .gz), a folder of such files, or a pattern in "
@@ -25,17 +27,29 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         help="memory for data on each rank, as 256MiB or 2GB (default: half of what the rank may use); rows that do "
         "not fit are read anew whenever they are needed",
     )
+    parser.add_argument(
+        "--scatter",
+        action="store_true",
+        help="only rank 0 sees DATA: it reads the rows and sends them to the other ranks, which hold them in memory",
+    )
+    parser.add_argument(
+        "--cache",
+        metavar="DIR",
+        help="folder for a binary copy of text files, written once and read instead from then on",
+    )
+    return files
 
 
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say what to read for a model."""
-    add_input_options(parser)
+def add_data_options(parser: argparse.ArgumentParser) -> argparse.Action:
+    """Add the options that say what to read for a model; return DATA's."""
+    files = add_input_options(parser)
     parser.add_argument(
         "--target",
         metavar="COLUMN",
         help="the column to predict: a name (CSV), a number (-1 is the last), or the name of an array (.npz, default "
         "y); libsvm files carry it as their label",
     )
+    return files
 
 
 def _size(text: str) -> int:
@@ -48,7 +62,42 @@ def _size(text: str) -> int:
 def open_data(engine: Engine, options: argparse.Namespace, **wanted: Any) -> data.Dataset:
     """Open DATA; collective. `wanted` as for `data.open`."""
     with engine.timer("read"):
-        return data.open(options.data, engine.comm, format=options.format, max_memory=options.max_memory, **wanted)
+        return data.open(
+            options.data,
+            engine.comm,
+            format=options.format,
+            max_memory=options.max_memory,
+            cache=options.cache,
+            scatter=options.scatter,
+            **wanted,
+        )
+
+
+def load_model(engine: Engine, path: str) -> SavedModel:
+    """Read a model on rank 0 for all ranks; collective."""
+    with engine.comm.together("reading the model"):
+        loaded = model_file.load(path) if engine.rank == 0 else None
+    saved: SavedModel = engine.comm.share(loaded)[0]
+    return saved
+
+
+def open_for_model(
+    engine: Engine, options: argparse.Namespace, saved: SavedModel, target_required: bool, **wanted: Any
+) -> data.Dataset:
+    """Open DATA with the columns of a fitted model, preprocessed as it was fitted; collective."""
+    raw = saved.pipeline
+    dataset = open_data(
+        engine,
+        options,
+        target=options.target or saved.target,
+        target_required=target_required,
+        columns=saved.columns,
+        n_columns=saved.n_numbers,
+        text=() if raw is None else raw.text,
+        missing=raw is not None,
+        **wanted,
+    )
+    return dataset if raw is None else apply_pipeline(dataset, raw)
 
 
 def arrays_or_stream(engine: Engine, dataset: data.Dataset) -> tuple[Any, Any, Any]:

@@ -15,8 +15,10 @@ from .. import data, model_file
 from ..engine import Engine
 from ..fit import FitResult
 from ..metrics import evaluate
-from ..prepare import apply_pipeline
-from .options import add_data_options, arrays_or_stream, check_outputs, open_data
+from .fit_report import metrics_line
+from .options import add_data_options, arrays_or_stream, check_outputs, load_model, open_for_model
+from .scores import csv_lines, output_columns, predict_rows
+from .stream import add_stream_options, answer_stream, check_stream_options
 
 STANDARD_OUTPUT = "-"
 ROWS_AT_ONCE = 1 << 16
@@ -26,47 +28,39 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add this command's parser to `commands`."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "predict",
-        help="apply a fitted model to a table",
+        help="apply a fitted model to a table, or to rows as they arrive",
         description="Write one prediction a row, in the rows' order, as CSV: 'prediction', and for a classifier "
-        "'probability' (that of the second class). Where the target is there, print metrics too.",
+        "'probability' (that of the second class). Where the target is there, print metrics too. With --stream the "
+        "rows come on standard input, in place of DATA, and each is answered by a line on standard output.",
     )
     parser.add_argument("model", metavar="MODEL.npz", help="what 'dpmpi fit --output' wrote")
-    add_data_options(parser)
+    files = add_data_options(parser)
     parser.add_argument(
         "--output",
         metavar="PREDICTIONS.csv",
-        default="predictions.csv",
         help="where to write (default predictions.csv; '-': standard output, metrics then go to standard error)",
     )
     parser.add_argument("--report", metavar="REPORT.json", help="write the metrics here, as JSON")
+    add_stream_options(parser, files)
     return parser
 
 
 def run(engine: Engine, options: argparse.Namespace) -> None:
     """Run the command on every rank; rank 0 prints and writes."""
-    to_file = options.output != STANDARD_OUTPUT
-    check_outputs(engine, options.output if to_file else None, options.report)
-    with engine.comm.together("reading the model"):
-        loaded = model_file.load(options.model) if engine.rank == 0 else None
-    saved: model_file.SavedModel = engine.comm.share(loaded)[0]
-    raw = saved.pipeline
-    dataset = open_data(
-        engine,
-        options,
-        target=options.target or saved.target,
-        target_required=options.target is not None,
-        columns=saved.columns,
-        n_columns=len(saved.result.coef) if raw is None else len(raw.numbers),
-        text=() if raw is None else raw.text,
-        missing=raw is not None,
-    )
-    if raw is not None:
-        dataset = apply_pipeline(dataset, raw)
+    if options.stream:
+        check_stream_options(engine, options)
+        answer_stream(model_file.load(options.model), options)
+        return
+    output = options.output or "predictions.csv"
+    to_file = output != STANDARD_OUTPUT
+    check_outputs(engine, output if to_file else None, options.report)
+    saved = load_model(engine, options.model)
+    dataset = open_for_model(engine, options, saved, target_required=options.target is not None)
     X, y, _ = arrays_or_stream(engine, dataset)
     with engine.comm.together("predicting"):
         predictions = _predictions(engine, X, saved.result)
     metrics = {} if dataset.target is None else evaluate(engine, saved.result, X, y)
-    _write_all(engine, options.output, predictions, saved.result.classes is not None)
+    _write_all(engine, output, predictions, saved.result.classes is not None)
     report = {"model": saved.result.model, "ranks": engine.size, "rows": dataset.n_rows, "metrics": metrics}
     with engine.comm.together("writing the report"):
         if engine.rank == 0 and options.report:
@@ -74,10 +68,10 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
                 file.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
     if engine.rank > 0:
         return
-    told = "  ".join(f"{name} {'undefined' if value is None else f'{value:.6g}'}" for name, value in metrics.items())
+    told = metrics_line(metrics)
     stream = sys.stdout if to_file else sys.stderr
     print(f"{dataset.n_rows} predictions by a {saved.result.model} model{': ' + told if told else ''}", file=stream)
-    for path in filter(None, (options.output if to_file else None, options.report)):
+    for path in filter(None, (output if to_file else None, options.report)):
         print(f"wrote {path}", file=stream)
 
 
@@ -85,14 +79,7 @@ def _predictions(engine: Engine, rows: Any, result: FitResult) -> np.ndarray:
     """Return (n, 1) predictions, or (n, 2) labels and probabilities, of this rank's rows."""
     blocks = (block.X for block in rows.blocks()) if isinstance(rows, data.Dataset) else [rows]
     width = 1 if result.classes is None else 2
-    return np.concatenate([np.zeros((0, width)), *(engine.map(_predict, X, result) for X in blocks)])
-
-
-def _predict(X: Any, result: FitResult) -> np.ndarray:
-    columns = [result.predict(X)]
-    if result.classes is not None:
-        columns.append(result.predict_proba(X))
-    return np.column_stack(columns)
+    return np.concatenate([np.zeros((0, width)), *(engine.map(predict_rows, X, result) for X in blocks)])
 
 
 def _write_all(engine: Engine, path: str, predictions: np.ndarray, classifier: bool) -> None:
@@ -102,7 +89,7 @@ def _write_all(engine: Engine, path: str, predictions: np.ndarray, classifier: b
     if engine.rank == 0:
         try:
             with _output(path) as file:
-                file.write(b"prediction,probability\n" if classifier else b"prediction\n")
+                file.write(",".join(output_columns(classifier)).encode() + b"\n")
                 for part in parts:
                     _write(file, part)
         except (OSError, ValueError) as caught:
@@ -127,5 +114,4 @@ def _output(path: str) -> Iterator[IO[bytes]]:
 
 def _write(file: IO[bytes], predictions: np.ndarray) -> None:
     for low in range(0, len(predictions), ROWS_AT_ONCE):
-        rows = predictions[low : low + ROWS_AT_ONCE].tolist()
-        file.write("".join(",".join(f"{value:.17g}" for value in row) + "\n" for row in rows).encode())
+        file.write(csv_lines(predictions[low : low + ROWS_AT_ONCE]))

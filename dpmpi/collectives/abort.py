@@ -15,6 +15,7 @@ from .mpi import MPI, parallel
 
 # How long the other ranks have to come to the same exit before the job is aborted.
 GRACE_SECONDS = 2.0
+FORWARD_SECONDS = 0.2  # launchers drop what they have not forwarded when the job is ended
 # An error raised on every rank carries, under this name, the number of the rank that reports it.
 REPORTER = "dpmpi_reporter"
 
@@ -48,6 +49,7 @@ def abort(status: int) -> None:
     """End every rank of the job with `status`, after what was printed has left this process."""
     sys.stdout.flush()
     sys.stderr.flush()
+    time.sleep(FORWARD_SECONDS)
     MPI.COMM_WORLD.Abort(status)
 
 

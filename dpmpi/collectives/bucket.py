@@ -54,6 +54,10 @@ class Bucket:
         while self._sent < len(self._plans) and not self._missing[self._sent]:
             self._plans[self._sent].start()
             self._sent += 1
+        self.poll()
+
+    def poll(self) -> None:
+        """Let the buckets that are under way go on; call it now and then in a long computation."""
         for plan in self._plans[: self._sent]:
             plan.poll()
 

@@ -31,9 +31,8 @@ def check_out(out: object, array: np.ndarray, shape: tuple[int, ...]) -> np.ndar
     return out
 
 
-def flat_work(array: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return a flat contiguous array with the values of `array`: the memory of `target` itself where that will do."""
-    dtype = work_dtype(target.dtype)
+def flat_work(array: np.ndarray, target: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return a flat contiguous `dtype` array of `array`'s values: the memory of `target` itself where that will do."""
     if target.flags.c_contiguous and dtype == target.dtype and dtype.isnative:
         if target is not array:
             np.copyto(target, array)

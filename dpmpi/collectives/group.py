@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from ..kernels import node
+from .buffers import work_dtype
+from .compressed import CompressedAllreduce, Wire
 from .guard import Guard, digest
-from .hierarchical import HierarchicalAllreduce, Slices
+from .hierarchical import BetweenNodes, HierarchicalAllreduce, Slices
 from .mpi import MPI
 from .native import NativeAllreduce, supports
+from .node_doubling import NodeExchange
 from .operators import Operator
+from .progress import Progress
 from .recursive_doubling import Exchange
 from .ring import RingAllreduce
 from .shared_memory import NoSharedMemory, SharedMemory
+from .staging import PIECES_AT_ONCE, Layout, Staging
 from .topology import Topology
 
+ORDERS = ("fixed", "any")
 ALGORITHMS = ("node", "hierarchical", "ring", "recursive_doubling", "native")
 
 STAGE_BYTES = 512 << 10  # a staging buffer: larger ones leave the cache, smaller ones wait more often
 SMALL_BYTES = 16 << 10  # up to here every rank reads the arrays of all
+TWO_NODES_SMALL_BYTES = 128 << 10  # up to here recursive doubling takes the place of pieces between two nodes
 SMALL_SHARED_BYTES = 2 << 10  # the same for arrays in shared memory, where slicing costs no copies
-PIECE_BYTES = 16 << 20  # of a private array that goes through shared memory between nodes at a time
-FIRST_TAG, TAGS = 16, 16384  # each prepared algorithm has its own tag: several may be under way
-SPINS = 2000  # polls, some tens of microseconds, before a waiting rank yields its processor
+FIRST_TAG, TAGS = 16, 32704  # each prepared algorithm has PIECES_AT_ONCE of its own: several may be under way
+SPINS = 50  # polls, a few microseconds, before a waiting rank yields its processor: another rank may need it
 
 
 Finish = Callable[[np.ndarray], None]
@@ -40,19 +46,34 @@ class Call:
 
     Attributes:
         operator, dtype, n: the operator, and dtype and number of the elements.
+        order: "fixed", or "any" when the ranks' values may be combined in another order from run to run.
+        wire: how they travel between nodes; None for as they are.
+
+    Raises ValueError for another order.
     """
 
     operator: Operator
     dtype: np.dtype
     n: int
+    order: str = "fixed"
+    wire: Wire | None = None
+
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise ValueError(f"order must be one of {', '.join(ORDERS)}, not {self.order!r}")
 
     def __str__(self) -> str:
-        return f"allreduce of {self.n} {self.dtype.name}, op={self.operator.name}"
+        text = f"allreduce of {self.n} {self.dtype.name}, op={self.operator.name}"
+        if self.order != "fixed":
+            text += f", order={self.order}"
+        return text if self.wire is None else f"{text}, wire={self.wire}"
 
     @property
     def digest(self) -> int:
         """What is announced: the number that `node.Team.allreduce` forms, or else a digest of the text."""
-        return node.signature(self.operator.name, self.dtype, self.n) or digest(str(self))
+        plain = self.order == "fixed" and self.wire is None
+        number = node.signature(self.operator.code, self.dtype, self.n) if plain else 0
+        return number or digest(str(self))
 
 
 class Algorithm(Protocol):
@@ -79,17 +100,19 @@ class Group:
         team: the ranks of this node in shared memory; None when that is too small (see `no_memory`).
         exchange: recursive doubling between all ranks.
         guard: the agreement of all ranks: in shared memory when they are on one node.
-        memory, pieces: where the team meets, and where private arrays go on their way to other nodes.
+        memory, staging: where the team meets, and where private arrays go on their way to other nodes.
+        progress: the thread that polls started plans; None without.
         no_memory: why there is no shared memory; empty when there is.
     """
 
-    def __init__(self, comm: MPI.Intracomm, ranks_per_node: int | None = None) -> None:
+    def __init__(self, comm: MPI.Intracomm, ranks_per_node: int | None = None, progress_thread: bool = False) -> None:
         self.comm = comm
         self.topology = Topology(comm, ranks_per_node)
-        self.exchange = Exchange(comm)
+        self.exchange: Exchange | NodeExchange = Exchange(comm)
         self.slices: Slices | None = None
         self.memory: SharedMemory | None = None
-        self.pieces: SharedMemory | None = None
+        self.staging: Staging | None = None
+        self._staged: SharedMemory | None = None
         self.team: node.Team | None = None
         self.no_memory = ""
         if comm.size > 1:
@@ -100,13 +123,16 @@ class Group:
         self.guard = Guard(comm, self.team.agree if self.team is not None and in_memory else self.exchange.agree)
         self._announcing = "node" if in_memory else "recursive_doubling"
         self._prepared = 0
+        self.progress = Progress(self.topology.local) if progress_thread else None
 
     def _open_memory(self) -> None:
         local = self.topology.local
         try:
             self.memory = SharedMemory(local, node.PART_BYTES + 4 * STAGE_BYTES)
             if len(self.topology.sizes) > 1:
-                self.pieces = SharedMemory(local, PIECE_BYTES)
+                layout = self.layout(None)
+                self._staged = SharedMemory(local, layout.n_bytes)
+                self.staging = Staging(local, self._staged, layout)
         except NoSharedMemory as error:
             self.no_memory = str(error)
         reasons = [reason for reason in self.comm.allgather(self.no_memory) if reason]
@@ -121,10 +147,30 @@ class Group:
         )
         if len(self.topology.sizes) > 1:
             self.slices = Slices(self.comm, self.topology)
+            if self.comm.allreduce(self.topology.is_contiguous, MPI.LAND):
+                stages = [self.memory.part(rank)[node.PART_BYTES :] for rank in range(local.size)]
+                leaders = Exchange(self.slices.across) if local.rank == 0 else None
+                self.exchange = NodeExchange(self.team, stages, local.rank, leaders)
 
-    def announces(self, name: str) -> bool:
+    def layout(self, array_bytes: int | None) -> Layout:
+        """Return how shared memory is laid out for an array on its way to other nodes; see `staging.Layout`."""
+        return Layout(len(self.topology.sizes), min(self.topology.sizes), array_bytes)
+
+    def work_dtype(self, call: Call) -> np.dtype:
+        """Return the dtype in which a call's values are combined: float32 where they are coded on their way."""
+        coded = call.wire is not None and len(self.topology.sizes) > 1
+        return np.dtype(np.float32) if coded else work_dtype(call.dtype)
+
+    def announces(self, name: str, call: Call) -> bool:
         """Whether the algorithm `name` tells the ranks' calls apart itself; before others the guard must."""
-        return name == self._announcing
+        return name == self._announcing or (name == "hierarchical" and self._is_small(call))
+
+    def _is_small(self, call: Call) -> bool:
+        """Whether recursive doubling between nodes is the hierarchical algorithm for this call."""
+        n_bytes = call.n * self.work_dtype(call).itemsize
+        # Between two nodes recursive doubling sends no more than any other algorithm.
+        small = TWO_NODES_SMALL_BYTES if len(self.topology.sizes) == 2 else SMALL_BYTES
+        return n_bytes <= small and call.wire is None and isinstance(self.exchange, NodeExchange)
 
     def candidates(self, operator: Operator, dtype: np.dtype) -> list[str]:
         """Return the names of the algorithms that can combine arrays of `dtype` here."""
@@ -150,41 +196,49 @@ class Group:
         loop = call.operator.loop(work.dtype)
         size = self.comm.size
         finish = (lambda part: np.divide(part, size, out=part)) if call.operator.is_mean else None
-        if not self.announces(name):
-            self._prepared += 1  # alike on every rank
-        tag = FIRST_TAG + self._prepared % TAGS
+        tag = FIRST_TAG if self.announces(name, call) else self.next_tag()
         if name == "node":
             return NodeAllreduce(self, call, work, loop, memory)
-        if name == "hierarchical":
-            return self._hierarchical(work, loop, finish, tag, memory)
+        if name == "hierarchical" and not self._is_small(call):
+            return self._hierarchical(call, work, loop, finish, tag, memory)
         if name == "ring":
             return RingAllreduce(self.comm, work, loop, finish, tag)
-        if name == "recursive_doubling":
+        if name in ("recursive_doubling", "hierarchical"):
             return DoublingAllreduce(self, call, work, loop, finish)
         return NativeAllreduce(self.comm, work, call.operator, finish)
 
+    def next_tag(self) -> int:
+        """Return the first of the tags of one prepared algorithm. All ranks must ask alike."""
+        self._prepared += 1
+        return FIRST_TAG + self._prepared * PIECES_AT_ONCE % TAGS
+
     def _hierarchical(
-        self, work: np.ndarray, loop: int, finish: Finish | None, tag: int, memory: SharedMemory | None
+        self, call: Call, work: np.ndarray, loop: int, finish: Finish | None, tag: int, memory: SharedMemory | None
     ) -> Algorithm:
-        assert self.team is not None
         assert self.slices is not None
-        common = self.team, self.topology, self.slices
+        across = self.slices.across
+
+        def between(array: np.ndarray, slot: int, pieces: Sequence[int]) -> BetweenNodes:
+            if call.wire is not None:
+                return CompressedAllreduce(across, array, call.wire, finish, tag + slot, pieces)
+            return RingAllreduce(across, array, loop, finish, tag + slot)
+
         if memory is not None:
-            return HierarchicalAllreduce(*common, memory, work.dtype, len(work), loop, finish, tag)
-        assert self.pieces is not None
-        length = PIECE_BYTES // work.itemsize
-        lengths = {min(length, len(work)), len(work) % length}
-        prepared = {n: HierarchicalAllreduce(*common, self.pieces, work.dtype, n, loop, finish, tag) for n in lengths}
-        return InPieces(work, length, self.pieces, prepared)
+            staging = Staging(self.topology.local, memory, self.layout(work.nbytes))
+            return HierarchicalAllreduce(work, staging, self.slices, loop, between)
+        assert self.staging is not None
+        return Whole(HierarchicalAllreduce(work, self.staging, self.slices, loop, between))
 
     def _close_memory(self) -> None:
-        for memory in (self.memory, self.pieces):
+        for memory in (self.memory, self._staged):
             if memory is not None:
                 memory.close()
-        self.memory = self.pieces = None
+        self.memory = self.staging = self._staged = None
 
     def close(self) -> None:
         """Free all of it, the communicator too."""
+        if self.progress is not None:
+            self.progress.close()
         self.team = None
         if self.slices is not None:
             self.slices.close()
@@ -194,16 +248,16 @@ class Group:
 
 
 class AtOnce:
-    """An algorithm whose work is all done when it is waited for: there is nothing that could go on by itself."""
+    """An algorithm that begins and ends in `start`: what all ranks start in one order they may wait for in any."""
 
     run: Callable[[], None]
 
     def start(self) -> None:
-        """Nothing begins yet."""
-
-    def advance(self, wait: bool) -> bool:
         """Run from start to end."""
         self.run()
+
+    def advance(self, wait: bool) -> bool:
+        """All is done."""
         return True
 
     def close(self) -> None:
@@ -237,24 +291,8 @@ class DoublingAllreduce(AtOnce):
             self._finish(self._work)
 
 
-class InPieces(AtOnce):
-    """A private array that goes through shared memory piece by piece."""
+class Whole(AtOnce):
+    """An algorithm in memory that other arrays need too, which must not be under way beside it."""
 
-    def __init__(
-        self, work: np.ndarray, length: int, memory: SharedMemory, prepared: dict[int, HierarchicalAllreduce]
-    ) -> None:
-        self._work, self._length, self._prepared = work, length, prepared
-        self._own = memory.own[: max(prepared) * work.itemsize].view(work.dtype)
-
-    def run(self) -> None:
-        """Run from start to end."""
-        for low in range(0, len(self._work), self._length):
-            piece = self._work[low : low + self._length]
-            self._own[: len(piece)] = piece
-            self._prepared[len(piece)].run()
-            piece[:] = self._own[: len(piece)]
-
-    def close(self) -> None:
-        """Free the requests."""
-        for algorithm in self._prepared.values():
-            algorithm.close()
+    def __init__(self, algorithm: Algorithm) -> None:
+        self.run, self.close = algorithm.run, algorithm.close  # type: ignore[method-assign]

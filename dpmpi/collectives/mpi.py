@@ -44,3 +44,9 @@ def library_name() -> str:
 def parallel() -> bool:
     """Whether MPI is running with more than this one rank."""
     return MPI.Is_initialized() and not MPI.Is_finalized() and MPI.COMM_WORLD.size > 1
+
+
+def wait_for(request: MPI.Request) -> None:
+    """Wait for a request, and let other ranks have the processor meanwhile: MPI's own wait does not."""
+    while not request.Test():
+        os.sched_yield()

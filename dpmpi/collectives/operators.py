@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels import reduce
+from .guard import digest
 from .mpi import MPI
 
 PAIR_FIELDS = ("value", "index")
@@ -32,6 +33,11 @@ class Operator:
     kinds: str
     commutative: bool = True
     function: Callable[[np.ndarray, np.ndarray], None] | None = None
+
+    @property
+    def code(self) -> str | int:
+        """What stands for it in `kernels.node.signature`: its name, or for the user's a digest of that."""
+        return self.name if self.function is None else digest(self.name)
 
     @property
     def is_mean(self) -> bool:

@@ -1,68 +1,73 @@
-"""Plans: an all-reduce set up once and run many times."""
+"""Plans: a collective set up once and run many times; the all-reduce."""
 
 from __future__ import annotations
 
 import contextlib
+import threading
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 
-from .buffers import is_widened, store, work_dtype
+from .buffers import store
 from .group import Algorithm, AtOnce, Call, Group
 from .shared_memory import NoSharedMemory, SharedMemory
 
+AnyPlan = TypeVar("AnyPlan", bound="Plan")
 
-class AllreducePlan:
-    """All-reduce of one array, made by `Communicator.plan_allreduce`.
+
+class Plan:
+    """A collective that was set up once; made by the `plan_` methods of `Communicator`.
 
     Attributes:
-        buffer: the array that is combined in place: in node-shared memory, so that nothing is copied, or the user's.
         algorithm: the one that runs.
-        run: call it to combine the ranks' buffers. Collective.
 
-    ``start()``, then ``wait()`` or ``test()`` until it returns True, do the same in two steps, so that other work may
-    go on in between; several plans may be under way. Close a plan, or use it in a ``with`` block, when it is needed no
-    more; a closed plan raises RuntimeError. `buffer` in shared memory must not be used after that.
+    ``run()`` does all of it. ``start()``, then ``wait()`` or ``test()`` until it returns True, do the same in two
+    steps, so that other work may go on in between. Several plans may be under way: all ranks start them in the same
+    order, and may wait for them in any. `start` returns when all ranks have come to it and agreed on the call; what is
+    done in shared memory alone is then done. Arrays must not be touched from `start` to the end. `run`, `start` and
+    `close` are collective. Close a plan, or use it in a ``with`` block, when it is needed no more; a closed plan raises
+    RuntimeError, and its arrays in shared memory must not be used.
     """
 
-    def __init__(
-        self, group: Group, call: Call, algorithm: str, shape: tuple[int, ...], buffer: np.ndarray | None
-    ) -> None:
+    def __init__(self, group: Group, text: str, algorithm: str) -> None:
         self.algorithm = algorithm
-        self._group, self._call = group, call
+        self._group, self._text = group, text
+        self._prepared: Algorithm | None = None
         self._memory: SharedMemory | None = None
-        in_memory = buffer is None and algorithm in ("node", "hierarchical") and not is_widened(call.dtype)
-        if in_memory:
-            self._memory = _shared(group, call)
-        if self._memory is not None:
-            buffer = self._memory.own.view(call.dtype).reshape(shape)
-        elif buffer is None:
-            buffer = np.zeros(shape, call.dtype)
-        self.buffer = buffer
-        direct = buffer.flags.c_contiguous and not is_widened(call.dtype) and call.dtype.isnative
-        flat = np.asarray(buffer).reshape(-1) if direct else np.empty(call.n, work_dtype(call.dtype))
-        self._work = None if direct else flat
-        self._prepared: Algorithm | None = group.prepare(algorithm, call, flat, self._memory)
+        self._announces = False  # whether the algorithm tells the ranks' calls apart itself
         self._started = self._done = False
-        if direct and group.announces(algorithm):
-            self.run = self._prepared.run  # type: ignore[method-assign]
+        self._lock = threading.Lock()  # a progress thread polls too
 
     def __repr__(self) -> str:
         state = "closed" if self._prepared is None else self.algorithm
-        return f"AllreducePlan({self._call}, {state})"
+        return f"{type(self).__name__}({self._text}, {state})"
 
     def run(self) -> None:
-        """Combine the ranks' buffers in place. Collective."""
+        """Run from start to end. Collective."""
         algorithm = self._begin()
         algorithm.run()
         self._finish()
 
+    def run_agreed(self) -> None:
+        """Run, the ranks having agreed on it just now. Collective."""
+        self._load()
+        self._open.run()
+        self._finish()
+
+    def run_once(self) -> None:
+        """Run and close, the ranks having agreed on it just now. Collective."""
+        self.run_agreed()
+        self.close()
+
     def start(self) -> None:
-        """Begin to combine the buffers, which must not be touched until `wait` or `test` says so. Collective."""
+        """Begin; the arrays must not be touched until `wait` or `test` says so. Collective."""
         if self._started:
             raise RuntimeError("this plan was started before; wait for it first")
         self._begin().start()
         self._started, self._done = True, False
+        if self._group.progress is not None:
+            self._group.progress.add(self)
 
     def test(self) -> bool:
         """Go on if messages have come in; return whether the result is there."""
@@ -72,33 +77,41 @@ class AllreducePlan:
         """Wait until the result is there."""
         self._advance(wait=True)
 
-    def poll(self) -> None:
-        """Let messages of a started plan go on, without waiting for other ranks."""
-        algorithm = self._open
-        if self._started and not self._done and not isinstance(algorithm, AtOnce):
-            self._done = algorithm.advance(wait=False)
+    def poll(self) -> bool:
+        """Let messages of a started plan go on, without waiting for other ranks; return whether none are left.
+
+        It may be called in another thread than `wait` and `test`.
+        """
+        with self._lock:
+            algorithm = self._prepared
+            if algorithm is None or not self._started or isinstance(algorithm, AtOnce):
+                return True
+            self._done = self._done or algorithm.advance(wait=False)
+            return self._done
 
     def _begin(self) -> Algorithm:
         algorithm = self._open
-        if not self._group.announces(self.algorithm):
-            self._group.guard.agree(str(self._call))
-        if self._work is not None:
-            np.copyto(self._work, self.buffer.reshape(-1))
+        self._load()
+        if not self._announces:
+            self._group.guard.agree(self._text)
         return algorithm
 
     def _advance(self, wait: bool) -> bool:
         algorithm = self._open
         if not self._started:
             raise RuntimeError("this plan was not started")
-        if not self._done and not algorithm.advance(wait):
-            return False
-        self._started = False
+        with self._lock:
+            if not self._done and not algorithm.advance(wait):
+                return False
+            self._started = False
         self._finish()
         return True
 
+    def _load(self) -> None:
+        """Bring the values to where the algorithm works."""
+
     def _finish(self) -> None:
-        if self._work is not None:
-            store(self._work, self.buffer)
+        """Bring the result to where it belongs."""
 
     @property
     def _open(self) -> Algorithm:
@@ -112,18 +125,14 @@ class AllreducePlan:
             return
         if self._started:
             self.wait()
-        self._prepared.close()
-        self._prepared = None
-        self.run = self._closed  # type: ignore[method-assign]
+        with self._lock:
+            self._prepared.close()
+            self._prepared = None
         if self._memory is not None:
-            self.buffer = np.empty(0, self._call.dtype)
             self._memory.close()
             self._memory = None
 
-    def _closed(self) -> None:
-        self._open  # noqa: B018  raises
-
-    def __enter__(self) -> AllreducePlan:
+    def __enter__(self: AnyPlan) -> AnyPlan:
         return self
 
     def __exit__(
@@ -133,11 +142,59 @@ class AllreducePlan:
             self.close()
 
 
-def _shared(group: Group, call: Call) -> SharedMemory | None:
-    """Return shared memory for a plan's buffer, or None on all ranks when a node has too little."""
+class AllreducePlan(Plan):
+    """All-reduce of one array, made by `Communicator.plan_allreduce`; see `Plan`.
+
+    Attributes:
+        buffer: the array that is combined in place: in node-shared memory, so that nothing is copied, or the user's.
+    """
+
+    def __init__(
+        self, group: Group, call: Call, algorithm: str, shape: tuple[int, ...], buffer: np.ndarray | None
+    ) -> None:
+        super().__init__(group, str(call), algorithm)
+        dtype = group.work_dtype(call)
+        if buffer is None and algorithm in ("node", "hierarchical") and dtype == call.dtype:
+            n_bytes = call.n * dtype.itemsize
+            self._memory = shared_by_node(group, n_bytes if algorithm == "node" else group.layout(n_bytes).n_bytes)
+        if self._memory is not None:
+            buffer = self._memory.own[: call.n * dtype.itemsize].view(dtype).reshape(shape)
+        elif buffer is None:
+            buffer = np.zeros(shape, call.dtype)
+        self.buffer = buffer
+        direct = buffer.flags.c_contiguous and dtype == call.dtype
+        flat = np.asarray(buffer).reshape(-1) if direct else np.empty(call.n, dtype)
+        self._work = None if direct else flat
+        self._prepared = group.prepare(algorithm, call, flat, self._memory)
+        self._announces = group.announces(algorithm, call)
+        if direct and self._announces:
+            self.run = self._prepared.run  # type: ignore[method-assign]
+
+    def _load(self) -> None:
+        if self._work is not None:
+            with np.errstate(over="ignore"):  # float64 that is coded on its way may be infinite as float32
+                np.copyto(self._work, self.buffer.reshape(-1), casting="same_kind")
+
+    def _finish(self) -> None:
+        if self._work is not None:
+            store(self._work, self.buffer)
+
+    def close(self) -> None:
+        """Free the plan. Collective; closing twice is allowed."""
+        if self._memory is not None:
+            self.buffer = np.empty(0, self.buffer.dtype)
+        super().close()
+        self.run = self._closed  # type: ignore[method-assign]
+
+    def _closed(self) -> None:
+        self._open  # noqa: B018  raises
+
+
+def shared_by_node(group: Group, n_bytes: int) -> SharedMemory | None:
+    """Return `n_bytes` of shared memory, or None on all ranks when a node has too little. Collective."""
     memory = None
     with contextlib.suppress(NoSharedMemory):
-        memory = SharedMemory(group.topology.local, call.n * call.dtype.itemsize)
+        memory = SharedMemory(group.topology.local, n_bytes)
     if len(group.topology.sizes) > 1 and not all(group.comm.allgather(memory is not None)) and memory is not None:
         memory.close()
         return None

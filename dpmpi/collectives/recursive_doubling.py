@@ -18,10 +18,12 @@ International Journal of High Performance Computing Applications 19 (2005) 49-66
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
 from ..kernels import reduce
-from .mpi import MPI
+from .mpi import MPI, wait_for
 
 _TAG = 6
 _HEADER = 16  # bytes: digest of the call, whether a mismatch is known
@@ -30,18 +32,18 @@ _HEADER = 16  # bytes: digest of the call, whether a mismatch is known
 class Exchange:
     """Exchanges on `comm`; its ranks make the same calls in the same order."""
 
-    def __init__(self, comm: MPI.Intracomm) -> None:
+    def __init__(self, comm: MPI.Comm) -> None:
         self._comm = comm
         self._core = 1 << (comm.size.bit_length() - 1)  # the largest power of two
         self._folded = comm.size - self._core  # so many pairs fold
 
-    def run(self, digest: int, data: np.ndarray, loop: int) -> bool:
+    def run(self, digest: int, data: np.ndarray, loop: int, same: bool = True) -> bool:
         """Combine the ranks' 1-D contiguous `data` in place by the loop at address `loop`.
 
-        Returns whether all ranks announced the same digest and size; if not, `data` is undefined on all of them.
+        Returns whether all ranks announced the same digest and size; if not, `data` is left as it was. A rank that
+        already knows that they do not says so by `same`.
         """
         rank, folded = self._comm.rank, self._folded
-        same = True
         n_bytes = data.nbytes
         mine, theirs = np.empty(_HEADER + n_bytes, np.uint8), np.empty(_HEADER + n_bytes, np.uint8)
         head = mine[:_HEADER].view(np.uint64)
@@ -54,7 +56,10 @@ class Exchange:
 
         def receive(source: int) -> bool:
             """Receive into `theirs`; tell whether it fits this rank's call."""
-            message = self._comm.Mprobe(source, _TAG, status)
+            message = self._comm.Improbe(source, _TAG, status)
+            while message is None:
+                os.sched_yield()
+                message = self._comm.Improbe(source, _TAG, status)
             count = status.Get_count(MPI.BYTE)
             if count != len(theirs):
                 message.Recv(np.empty(count, np.uint8))
@@ -64,13 +69,13 @@ class Exchange:
 
         status = MPI.Status()
         if rank < 2 * folded and rank % 2:
-            send(rank - 1).Wait()
+            wait_for(send(rank - 1))
             same = receive(rank - 1)
             if same:
                 data[:] = other
             return same
         if rank < 2 * folded:
-            same = receive(rank + 1)
+            same = receive(rank + 1) and same
             if same:
                 reduce.combine(loop, other, own)
         position = rank // 2 if rank < 2 * folded else rank - folded
@@ -80,7 +85,7 @@ class Exchange:
             partner_rank = 2 * partner if partner < folded else partner + folded
             sent = send(partner_rank)
             fits = receive(partner_rank)
-            sent.Wait()
+            wait_for(sent)
             same = same and fits
             if same and n_bytes:
                 if partner < position:  # lower ranks stand to the left of the operator
@@ -90,7 +95,7 @@ class Exchange:
                     reduce.combine(loop, other, own)
             distance *= 2
         if rank < 2 * folded:
-            send(rank + 1).Wait()
+            wait_for(send(rank + 1))
         if same:
             data[:] = own
         return same

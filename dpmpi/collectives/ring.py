@@ -21,6 +21,7 @@ Parallel and Distributed Computing 69 (2009) 117-124.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -101,13 +102,16 @@ class Ring:
             MPI.Prequest.Startall(self._sends[: self._at_once])
 
     def advance(self, wait: bool) -> bool:
-        """Take what has come in, reduce it, pass it on; with `wait` until all is done. Return whether all is done."""
+        """Take what has come in, reduce it, pass it on; with `wait` until all is done. Return whether all is done.
+
+        A rank that waits lets others have its processor: MPI's own wait does not.
+        """
         while self._next < len(self._targets):
             i = self._next
-            if wait:
-                self._receives[i].Wait()
-            elif not self._receives[i].Test():
-                return False
+            while not self._receives[i].Test():
+                if not wait:
+                    return False
+                os.sched_yield()
             if self._loop is not None:
                 reduce.combine(self._loop, self._arriving[i], self._targets[i])
             if i + self._posted < len(self._targets):
@@ -115,10 +119,11 @@ class Ring:
             if self._at_once + i < len(self._sends):
                 self._sends[self._at_once + i].Start()
             self._next += 1
-        if wait:
-            MPI.Request.Waitall(self._sends)
-            return True
-        return bool(MPI.Request.Testall(self._sends))
+        while not MPI.Request.Testall(self._sends):
+            if not wait:
+                return False
+            os.sched_yield()
+        return True
 
     def run(self) -> None:
         """Run from start to end."""
@@ -147,8 +152,8 @@ class RingAllreduce:
         self._own, self._finish = buffer[bounds[comm.rank] : bounds[comm.rank + 1]], finish
         self._half = 2
 
-    def start(self) -> None:
-        """Begin; `advance` does the rest."""
+    def start(self, piece: int = 0) -> None:
+        """Begin; `advance` does the rest. What the buffer holds is no matter of the ring."""
         self._half = 0
         self._halves[0].start()
 

@@ -97,22 +97,6 @@ def rotate(comm: MPI.Intracomm, array: np.ndarray) -> np.ndarray:
     return arriving
 
 
-def broadcast(comm: MPI.Intracomm, array: np.ndarray, root: int) -> None:
-    """Copy root's C-contiguous `array` into those of all ranks, which have its shape and dtype."""
-    for piece in _messages(array):
-        comm.Bcast(piece, root)
-
-
-def alltoall(comm: MPI.Intracomm, parts: list[np.ndarray], received: list[np.ndarray]) -> None:
-    """Send the C-contiguous ``parts[r]`` to each rank r and receive its part for this rank into ``received[r]``."""
-    requests = []
-    for step in range(comm.size):  # each rank begins with another one
-        source, dest = (comm.rank - step) % comm.size, (comm.rank + step) % comm.size
-        requests += [comm.Irecv(piece, source, _TAG) for piece in _messages(received[source])]
-        requests += [comm.Isend(piece, dest, _TAG) for piece in _messages(parts[dest])]
-    MPI.Request.Waitall(requests)
-
-
 def _scatter_dense(comm: MPI.Intracomm, array: Any, layout: Layout, root: int) -> np.ndarray:
     rows, row_shape = layout.shape[0], layout.shape[1:]
     dtype = np.dtype(layout.dtype).newbyteorder("=")

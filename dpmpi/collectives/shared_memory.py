@@ -18,7 +18,7 @@ class NoSharedMemory(RuntimeError):
 
 
 class SharedMemory:
-    """`n_bytes` of shared memory for each rank of `local`, zeroed. Collective to make and to close.
+    """`n_bytes` of shared memory for this rank of `local`, zeroed. Collective to make and to close.
 
     Attributes:
         addresses: where each rank's part begins, in this process.
@@ -30,10 +30,10 @@ class SharedMemory:
 
     def __init__(self, local: MPI.Intracomm, n_bytes: int) -> None:
         part = -(-max(n_bytes, 1) // PAGE) * PAGE
-        free = local.allreduce(free_bytes(), MPI.MIN)
-        if part * local.size + RESERVE > free:
+        free, needed = local.allreduce(free_bytes(), MPI.MIN), local.allreduce(part)
+        if needed + RESERVE > free:
             raise NoSharedMemory(
-                f"{local.size} ranks need {part * local.size >> 20} MiB of shared memory on this node, but {FOLDER} "
+                f"{local.size} ranks need {needed >> 20} MiB of shared memory on this node, but {FOLDER} "
                 f"has {free >> 20} MiB free; enlarge it (in a container: --shm-size)"
             )
         self._window = MPI.Win.Allocate_shared(part, 1, comm=local)

@@ -19,6 +19,7 @@ class Topology:
         local: the ranks of this node.
         sizes: how many ranks each node has.
         node: this node's number.
+        rank: this rank's number among all.
     """
 
     def __init__(self, comm: MPI.Intracomm, ranks_per_node: int | None = None) -> None:
@@ -27,12 +28,18 @@ class Topology:
             shared = self.local
             self.local = cast(MPI.Intracomm, shared.Split(shared.rank // ranks_per_node, shared.rank))
             shared.Free()
+        self.rank = comm.rank
         leaders = comm.allgather(comm.rank if self.local.rank == 0 else -1)
         first = self.local.bcast(comm.rank)
         numbered = [rank for rank in leaders if rank >= 0]
         self.node = numbered.index(first)
         sizes = comm.allgather((self.node, self.local.size))
         self.sizes = [size for _, size in sorted(set(sizes))]
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether this rank's number follows from its place: the ranks are numbered node by node."""
+        return self.rank == sum(self.sizes[: self.node]) + self.local.rank
 
     def close(self) -> None:
         """Free the local communicator."""

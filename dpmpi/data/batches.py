@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .random_bits import mix
+
 
 class Batches:
     """Global mini-batches of `n_rows` rows, about `batch_size` each, reshuffled every epoch.
@@ -35,7 +37,7 @@ class Batches:
         first, last = start // self.n_batches, -(-stop // self.n_batches)
         stripes = np.arange(first, last, dtype=np.uint64)[:, None]
         positions = np.arange(self.n_batches, dtype=np.uint64)
-        keys = _mix(_mix(_mix(stripes ^ _mix(np.uint64(self.seed))) + np.uint64(epoch)) + positions)
+        keys = mix(mix(mix(stripes ^ mix(np.uint64(self.seed))) + np.uint64(epoch)) + positions)
         batch_of = np.argsort(keys, axis=1, kind="stable").reshape(-1)
         return batch_of[start - first * self.n_batches : stop - first * self.n_batches]
 
@@ -45,17 +47,3 @@ def group(batch_of: np.ndarray, n_batches: int) -> list[np.ndarray]:
     order = np.argsort(batch_of, kind="stable")
     ends = np.cumsum(np.bincount(batch_of, minlength=n_batches))
     return np.split(order, ends[:-1])
-
-
-def _mix(x: np.ndarray | np.uint64) -> np.ndarray:
-    """Turn 64-bit integers into 64 random-looking bits each.
-
-    Source: the finaliser of SplitMix64; G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number
-    generators", OOPSLA 2014.
-    """
-    x = np.asarray(x, np.uint64) * np.uint64(1)
-    with np.errstate(over="ignore"):
-        x = x + np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return np.asarray(x ^ (x >> np.uint64(31)))

@@ -11,6 +11,7 @@ import numpy as np
 
 from dpmpi import partition
 
+from .augment import Augmentation, augmented
 from .batches import Batches
 from .errors import BadRow, DataError, Fault, raise_fault
 from .prefetch import prefetch
@@ -35,17 +36,18 @@ class Dataset:
 
     Attributes
     ----------
-    source : the path it was opened with.
+    source : the path it was opened with.  format : one of FORMATS.
     columns : names of X's columns, or None where the format has none (arrays, libsvm).
     target : name of the column or array that becomes y, or None.
     n_columns : columns of X.
+    n_blocks : blocks of this rank.  row_bytes : about how many bytes a row takes in memory.
     start : global number, from 0, of this rank's first row.  n_local : this rank's rows.  n_rows : those of all ranks.
     fits : whether the shard of every rank, loaded, stays within half of `max_memory`; the same on every rank.
     """
 
     def __init__(self, source: str, sources: Sequence[Source], reader: Reader, ranks: Ranks, max_memory: int) -> None:
         """Share out the rows; collective. Use `open`."""
-        self.source = source
+        self.source, self.format = source, sources[0].format
         self.columns, self.target, self.n_columns = reader.columns, reader.target, reader.n_columns
         self._width = reader.n_columns  # before `map`
         self._sources, self._reader, self._ranks = sources, reader, ranks
@@ -60,9 +62,12 @@ class Dataset:
             )
             for piece in pieces
         ]
+        self.n_blocks = len(pieces)
         self.n_local = sum(piece.n_rows for piece in pieces)
         self._size = sum(piece.stop - piece.start for piece in pieces)
-        told = ranks.share((self.n_local, self._loaded_bytes()))
+        loaded = self._loaded_bytes()
+        self.row_bytes = -(-loaded // max(1, self.n_local))
+        told = ranks.share((self.n_local, loaded))
         counts = [count for count, _ in told]
         self.start, self.n_rows = sum(counts[: ranks.rank]), sum(counts)
         self._max_memory, self._n_raw = max_memory, reader.n_columns or 0
@@ -71,7 +76,8 @@ class Dataset:
         self._function: Callable[[Any], Any] | None = None
         self._kept: list[Any] | None = None
         self._table: Table | None = None
-        self._ends = np.cumsum([piece.n_rows for piece in pieces])
+        self._ends = np.cumsum([piece.n_rows for piece in pieces])  # of the rows of each piece
+        self._masks: list[np.ndarray | None] = [None] * len(pieces)  # which rows of each piece are wanted, all for None
         if not self.n_rows:
             raise DataError(f"{source}: no rows: the file holds no line of data")
 
@@ -120,16 +126,18 @@ class Dataset:
 
     def _read(self) -> Iterator[Any]:
         """Read the pieces and apply what `map` was given; raises _Located at the first bad row."""
-        kept = None if self._kept is None else iter(self._kept)
+        kept, masks = None if self._kept is None else iter(self._kept), iter(self._masks)
         for _, pieces in groupby(self._pieces, lambda piece: piece.file):
             run = list(pieces)
             blocks = self._reader.read(run) if kept is None else kept
-            for piece in run:
+            for piece, mask in zip(run, masks, strict=False):
                 try:
                     block = next(blocks)
-                    if block.X.shape[0] != piece.n_rows:
+                    if kept is None and block.X.shape[0] != piece.n_rows:
                         raise DataError(f"{self._sources[piece.file].path}: the file has changed while it was read")
-                    block = self._finished(block)
+                    if kept is None and mask is not None:
+                        block = take(block, mask)
+                    block = self._finished(block, mask)
                 except BadRow as error:
                     row, reason, line = error.fault
                     line = None if line is None else piece.line + line
@@ -142,14 +150,41 @@ class Dataset:
         kept._function, kept._kept = None, list(self.blocks())
         return kept
 
-    def batches(self, batch_size: int, seed: int = 0, epoch: int = 0, window: int | None = None) -> Iterator[Block]:
+    def select(self, chosen: np.ndarray) -> Dataset:
+        """The rows of this rank for which `chosen`, bool (n_local,), is true, numbered anew over all ranks; collective.
+
+        They are chosen as they are read, before functions given to `map` see them; a byte for each row is kept.
+        """
+        part = copy.copy(self)
+        part._table = None
+        parts = np.split(chosen, self._ends[:-1]) if len(self._ends) else []
+        part._masks = [_narrowed(mask, some) for mask, some in zip(self._masks, parts, strict=True)]
+        if self._kept is not None:
+            part._kept = [take(block, some) for block, some in zip(self._kept, parts, strict=True)]
+        part._ends = np.cumsum([np.count_nonzero(some) for some in parts])
+        part.n_local = int(np.count_nonzero(chosen))
+        counts = self._ranks.share(part.n_local)
+        part.start, part.n_rows = sum(counts[: self._ranks.rank]), sum(counts)
+        return part
+
+    def batches(
+        self,
+        batch_size: int,
+        seed: int = 0,
+        epoch: int = 0,
+        window: int | None = None,
+        augment: Sequence[Augmentation] = (),
+    ) -> Iterator[Block]:
         """Yield this rank's part of every global mini-batch of an epoch, also where it has none of the rows.
 
         What is in a batch depends on the rows of all ranks, `batch_size`, `seed`, `epoch` and `window` alone, not on
         the number of ranks. Without `window` every row may meet any other, and the shard is loaded first, which is
         collective; with it only about `window` rows over all ranks are held at a time (see `windows`), and nothing is
-        communicated. Raises ValueError without `window` for rows that do not fit into memory.
+        communicated. `augment` changes the rows of each batch, one augmentation after the other (see `augment`); with
+        MixUp among them, taking a batch is collective. Raises ValueError without `window` for rows that do not fit into
+        memory, and for arguments that do not fit the rows.
         """
+        numbered: Iterator[tuple[Block, np.ndarray]]
         if window is None:
             if not self.fits:
                 raise ValueError(f"{self.source} does not fit into max_memory: give a window to take batches from")
@@ -157,30 +192,39 @@ class Dataset:
                 self._table = self.load()
             whole = Block(self._table.X, self._table.y, self._table.sample_weight)
             rows = Batches(self.n_rows, batch_size, seed).split(epoch, self.start, self.start + self.n_local)
-            return (take(whole, some) for some in rows)
-        return prefetch(self._windowed(Windows(self.n_rows, batch_size, window, seed), epoch))
+            numbered = ((take(whole, some), self.start + some) for some in rows)
+        else:
+            numbered = prefetch(self._windowed(Windows(self.n_rows, batch_size, window, seed), epoch))
+        return augmented(numbered, tuple(augment), seed, epoch, self._ranks)
 
-    def _windowed(self, windows: Windows, epoch: int) -> Iterator[Block]:
+    def _windowed(self, windows: Windows, epoch: int) -> Iterator[tuple[Block, np.ndarray]]:
         for runs, batches in windows.plan(epoch, self.start, self.start + self.n_local):
             parts = [block for low, high in runs for block in self._rows(low - self.start, high - self.start)]
             whole = join(iter(parts), self.empty(), sum(high - low for low, high in runs))
+            numbers = np.concatenate([np.empty(0, np.int64), *(np.arange(low, high) for low, high in runs)])
             for rows in batches:
-                yield take(whole, rows)
+                yield take(whole, rows), numbers[rows]
 
     def _rows(self, low: int, high: int) -> Iterator[Block]:
         """Read some of this rank's rows, counted from its first."""
         first = int(np.searchsorted(self._ends, low, "right"))
         last = int(np.searchsorted(self._ends, high, "left"))
         for number in range(first, last + 1):
-            piece = self._pieces[number]
-            begin = int(self._ends[number]) - piece.n_rows
-            some = slice(max(low - begin, 0), min(high - begin, piece.n_rows))
+            piece, mask = self._pieces[number], self._masks[number]
+            begin = int(self._ends[number - 1]) if number else 0
+            some = slice(max(low - begin, 0), min(high, int(self._ends[number])) - begin)
+            if some.start >= some.stop:
+                continue
             part = copy.copy(self)
             part._kept = None if self._kept is None else [self._kept[number]]
             if part._kept is None and self._reader.text_lines is None:  # rows are read alone; of text, a piece
-                piece = Piece(piece.file, piece.start + some.start, piece.start + some.stop, 0, piece.row + some.start)
-                piece = piece._replace(n_rows=piece.stop - piece.start)
+                places = (some.start, some.stop - 1) if mask is None else np.flatnonzero(mask)[some][[0, -1]].tolist()
+                first_row, n_rows = places[0], places[1] + 1 - places[0]
+                mask = None if mask is None else mask[first_row : first_row + n_rows]
+                start = piece.start + first_row
+                piece = Piece(piece.file, start, start + n_rows, n_rows, piece.row + first_row)
                 some = slice(None)
+            part._masks = [mask]
             part._pieces = [piece]
             for block in part._checked():
                 yield take(block, some)
@@ -199,11 +243,17 @@ class Dataset:
             mapped.columns, mapped.n_columns = columns, len(columns)
         return mapped
 
-    def _finished(self, block: Any) -> Any:
-        """What leaves this Dataset for a block of the reader."""
+    def _finished(self, block: Any, mask: np.ndarray | None = None) -> Any:
+        """What leaves this Dataset for a block of the reader, of which only the rows of `mask` were taken."""
         if self._width is not None and block.X.shape[1] < self._width:
             block.X.resize((block.X.shape[0], self._width))
-        return block if self._function is None else self._function(block)
+        try:
+            return block if self._function is None else self._function(block)
+        except BadRow as error:
+            if mask is None:
+                raise
+            row = int(np.flatnonzero(mask)[error.fault.row])
+            raise BadRow(error.fault._replace(row=row)) from None
 
     def _raise(self, file: int, fault: Fault) -> None:
         raise_fault(self._sources[file].path, fault, self._reader.text_lines is not None)
@@ -243,6 +293,15 @@ class _Located(Exception):
     def __init__(self, file: int, fault: Fault) -> None:
         super().__init__(file, fault)
         self.file, self.fault = file, fault
+
+
+def _narrowed(mask: np.ndarray | None, chosen: np.ndarray) -> np.ndarray:
+    """The rows of `mask` that are chosen among them."""
+    if mask is None:
+        return chosen
+    narrower = mask.copy()
+    narrower[mask] = chosen
+    return narrower
 
 
 def _in_front(ranks: Ranks, pieces: Sequence[Piece], n_files: int) -> tuple[list[int], list[int]]:

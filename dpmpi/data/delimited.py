@@ -1,4 +1,8 @@
-"""CSV and TSV: a header line, then rows of numbers, parsed by pyarrow on each rank's own lines."""
+"""CSV and TSV: a header line, then rows of cells, parsed on each rank's own lines.
+
+Plain numbers are read by `dpmpi.kernels.delimited`. A block in which it meets anything else goes to pyarrow, as do
+columns of text.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from dpmpi.kernels import delimited
 
 from .columns import Choice, Wanted, choose
 from .errors import BadRow, DataError, Fault
@@ -182,23 +188,45 @@ def parse(header: Header, choice: Choice, data: bytes) -> Block | Frame:
 
 def _convert(header: Header, choice: Choice, data: bytes) -> Block | Frame:
     """`parse`, but any ValueError may say that something is wrong somewhere."""
+    if _BLANK_LINES.fullmatch(data):
+        data = b""
+    block = _convert_plain(header, choice, data) or _convert_any(header, choice, data)
+    if block.sample_weight is not None and (block.sample_weight < 0).any():
+        raise ValueError("a weight is negative")
+    if not choice.text:
+        return block
+    table = _read_arrow(header, (), choice.text, data)
+    if table.num_rows != len(block.X):
+        raise ValueError("a cell of text holds a line break")
+    return Frame(*block, {header.names[column]: codes(table.column(header.names[column])) for column in choice.text})
+
+
+def _convert_plain(header: Header, choice: Choice, data: bytes) -> Block | None:
+    """The numbers by the compiled reader, which takes plain text only."""
+    d = len(choice.features)
+    others = [column for column in (choice.target, choice.weight) if column is not None]
+    kinds, places = ["skipped"] * len(header.names), [-1] * len(header.names)
+    for place, column in enumerate([*choice.features, *others]):
+        number = "gaps" if choice.missing and place < d else "number"
+        kinds[column], places[column] = "boolean" if column in header.booleans else number, place
+    found = delimited.parse(data, header.delimiter, kinds, places, d)
+    if found is None:
+        return None
+    X, rest = found
+    return Block(X, None if choice.target is None else rest[0], None if choice.weight is None else rest[-1])
+
+
+def _convert_any(header: Header, choice: Choice, data: bytes) -> Block:
+    """The numbers by pyarrow."""
     if b'"' in data and not _quotes_end_on_their_line(data):
         raise ValueError("a quoted cell does not end on its line")
     others = [column for column in (choice.target, choice.weight) if column is not None]
-    if _BLANK_LINES.fullmatch(data):
-        data = b""
-    table = _read_arrow(header, [*choice.features, *others], choice.text, data)
+    table = _read_arrow(header, [*choice.features, *others], (), data)
     d = len(choice.features)
     X = _numbers(table, range(d), choice.missing)
     y = None if choice.target is None else _numbers(table, [d])[:, 0]
     weight = None if choice.weight is None else _numbers(table, [d + len(others) - 1])[:, 0]
-    if weight is not None and (weight < 0).any():
-        raise ValueError("a weight is negative")
-    if not choice.text:
-        return Block(X, y, weight)
-    return Frame(
-        X, y, weight, {header.names[column]: codes(table.column(header.names[column])) for column in choice.text}
-    )
+    return Block(X, y, weight)
 
 
 def _numbers(table: pa.Table, columns: Sequence[int], missing: bool = False) -> np.ndarray:

@@ -6,14 +6,13 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
-import numpy as np
+from dpmpi.kernels.lines import count_lines
 
 from .errors import DataError
 from .reader import Piece
 from .source import Source, damaged_gzip
 
 _STEP = 1 << 16
-_NEWLINE = ord("\n")
 
 IsRow = Callable[[bytes], bool]
 
@@ -104,14 +103,7 @@ def _walk(stream: BinaryIO, begin: int, start: int, stop: int, end: int, size: i
 
 def _count(data: bytes, is_row: IsRow) -> tuple[int, int]:
     """Rows and newlines of whole lines."""
-    lines = data.count(b"\n")
-    text = np.frombuffer(data, np.uint8)
-    starts = np.flatnonzero(text == _NEWLINE) + 1
-    if len(starts) and starts[-1] == len(data):
-        starts = starts[:-1]
-    starts = np.concatenate(([0], starts))
-    first = text[starts]
-    # Only lines with one of these in front can be no rows: \t \n \r blank #
-    doubtful = starts[(first <= 32) | (first == ord("#"))].tolist()
-    none = sum(not is_row(data[at : (data.find(b"\n", at) + 1 or len(data))]) for at in doubtful)
-    return len(starts) - none, lines
+    newlines, doubtful = count_lines(data)
+    lines = newlines + (not data.endswith(b"\n"))
+    none = sum(not is_row(data[at : (data.find(b"\n", at) + 1 or len(data))]) for at in doubtful.tolist())
+    return lines - none, newlines

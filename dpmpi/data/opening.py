@@ -28,6 +28,8 @@ def open(
     max_memory: str | int | None = None,
     text: Sequence[str] = (),
     missing: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+    scatter: bool = False,
 ) -> Dataset:
     """Open files as one data set that the ranks share; collective over `ranks`. Nothing is kept in memory.
 
@@ -51,6 +53,10 @@ def open(
     text : named columns that are read as text, whatever is in them. Blocks are then Frames, for a preprocessing
         pipeline to turn into numbers.
     missing : True to take an empty cell or NaN in X as a missing value (NaN); infinity stays an error.
+    cache : a folder that every rank sees, for a binary copy of text files: written when the text is opened first, and
+        again when it has changed (size, time or checksum), read instead of the text from then on. Numbers only.
+    scatter : True where only rank 0 sees the files: it reads them block by block and sends the rows to their owners,
+        which hold them in memory.
     max_memory : bytes of data that a rank may hold, as a number or as ``"256MiB"``; None for half of what the rank may
         use, limits of containers and batch jobs (cgroups) respected.
 
@@ -59,7 +65,24 @@ def open(
     when the blocks are read. ValueError for a `max_memory` that is none.
     """
     wanted = Wanted(target, columns, weight, target_required, n_columns, tuple(text), missing)
-    dataset = _open(path, ranks, wanted, format, max_memory)
+    ranks = OneRank() if ranks is None else ranks
+    limit = default_limit(ranks) if max_memory is None else parse_size(max_memory)
+    if scatter:
+        from .scattered import open_scattered
+
+        with ranks.together():
+            if cache is not None:
+                raise ValueError("a cache has to be seen by every rank; leave cache out with scatter")
+        name = os.fspath(path)
+        return open_scattered(name, ranks, limit, lambda: _open(name, OneRank(), wanted, format, limit))
+    if cache is not None:
+        from .cache import open_cached
+
+        name = os.fspath(path)
+        return open_cached(
+            name, ranks, wanted, format, limit, os.fspath(cache), lambda: _open(name, ranks, wanted, format, limit)
+        )
+    dataset = _open(path, ranks, wanted, format, limit)
     dataset.find_width()
     return dataset
 
@@ -76,18 +99,18 @@ def read(
     format: str | None = None,
 ) -> Table:
     """Open files and load this rank's rows into memory: ``open(...).load()``; collective. See `open`."""
-    return _open(path, ranks, Wanted(target, columns, weight, target_required, n_columns), format, None).load()
+    ranks = OneRank() if ranks is None else ranks
+    wanted = Wanted(target, columns, weight, target_required, n_columns)
+    return _open(path, ranks, wanted, format, default_limit(ranks)).load()
 
 
 def _open(
     path: str | os.PathLike[str],
-    ranks: Ranks | None,
+    ranks: Ranks,
     wanted: Wanted,
     format: str | None,
-    max_memory: str | int | None,
+    limit: int,
 ) -> Dataset:
-    ranks = OneRank() if ranks is None else ranks
-    limit = default_limit(ranks) if max_memory is None else parse_size(max_memory)
     sources = agree_sources(path, ranks, format)
     if sources[0].format not in NAMED_FORMATS:
         if wanted.text:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
+
+import numpy as np
 
 
 class Ranks(Protocol):
@@ -19,6 +22,10 @@ class Ranks(Protocol):
         """Gather a small Python object from every rank, in rank order, to every rank."""
         ...
 
+    def alltoall(self, parts: Sequence[np.ndarray], /) -> list[np.ndarray]:
+        """Send ``parts[r]``, arrays of one dtype, to every rank r; return what each rank sent, in rank order."""
+        ...
+
     def together(self) -> AbstractContextManager[None]:
         """Around local work that may fail: an exception inside it on any rank is raised on every rank."""
         ...
@@ -32,6 +39,9 @@ class OneRank:
 
     def share(self, value: Any, /) -> list[Any]:
         return [value]
+
+    def alltoall(self, parts: Sequence[np.ndarray], /) -> list[np.ndarray]:
+        return list(parts)
 
     def together(self) -> AbstractContextManager[None]:
         return nullcontext()

@@ -80,13 +80,8 @@ def agree_sources(path: str | os.PathLike[str], ranks: Ranks, format: str | None
     path = os.fspath(path)
     if format is not None and format not in FORMATS:
         raise DataError(f"unknown format {format!r}; accepted: {', '.join(FORMATS)}")
-    files = _expand(path)
-    looks = [_look(file) for file in files]
-    _check_same(path, files, ranks.share([look if isinstance(look, str) else tuple(look) for look in looks]))
-    sizes = [look.size for look in looks if isinstance(look, _Look)]
-    for file, size in zip(files, sizes, strict=True):
-        if size == 0:
-            raise DataError(f"{file}: the file is empty")
+    seen = agree_files(path, ranks)
+    files, sizes = [file for file, _ in seen], [look.size for _, look in seen]
     # Content is judged once, on rank 0: all ranks see the same files.
     told = ranks.share([_format_of(file, format) for file in files] if ranks.rank == 0 else None)[0]
     formats = {kind for kind, _ in told}
@@ -102,6 +97,18 @@ def agree_sources(path: str | os.PathLike[str], ranks: Ranks, format: str | None
         Source(file, unpacked.get(number, size), kind, zipped, _modified(file))
         for number, (file, size, (kind, zipped)) in enumerate(zip(files, sizes, told, strict=True))
     )
+
+
+def agree_files(path: str, ranks: Ranks) -> list[tuple[str, Look]]:
+    """The files, and what every rank sees of them alike; collective. Raises DataError as `agree_sources`."""
+    files = _expand(path)
+    looks = [_look(file) for file in files]
+    _check_same(path, files, ranks.share([look if isinstance(look, str) else tuple(look) for look in looks]))
+    seen = [(file, look) for file, look in zip(files, looks, strict=True) if isinstance(look, Look)]
+    for file, look in seen:
+        if look.size == 0:
+            raise DataError(f"{file}: the file is empty")
+    return seen
 
 
 def _expand(path: str) -> list[str]:
@@ -124,7 +131,7 @@ def _modified(path: str) -> int | None:
         return None
 
 
-class _Look(NamedTuple):
+class Look(NamedTuple):
     """What a rank sees of a file: its size, a checksum of both ends, and its name without the folder."""
 
     size: int
@@ -132,7 +139,7 @@ class _Look(NamedTuple):
     name: str
 
 
-def _look(path: str) -> _Look | str:
+def _look(path: str) -> Look | str:
     """What the file is, or why it cannot be read."""
     try:
         with open(path, "rb") as file:
@@ -141,7 +148,7 @@ def _look(path: str) -> _Look | str:
                 return "not a regular file"
             checksum = zlib.crc32(file.read(_HEAD))
             file.seek(max(0, status.st_size - _HEAD))
-            return _Look(status.st_size, zlib.crc32(file.read(_HEAD), checksum), os.path.basename(path))
+            return Look(status.st_size, zlib.crc32(file.read(_HEAD), checksum), os.path.basename(path))
     except OSError as error:
         return (error.strerror or str(error)).lower()
     except ValueError as error:  # a NUL in the path

@@ -75,6 +75,8 @@ class StoredArray:
         """
         if 0 in self.shape or start == stop:
             return np.empty((stop - start, *self.shape[1:]), self.dtype)
+        if self.member is None and not self.fortran:
+            return self._read(start, stop)
         if self.member is None:
             stored = np.memmap(self.path, self.dtype, "r", self.offset, self.shape, "F" if self.fortran else "C")
             return np.array(stored[start:stop], order="C")
@@ -93,6 +95,21 @@ class StoredArray:
             return flat.reshape(stop - start, *self.shape[1:])
         except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
             raise DataError(f"{self.path}: array {self.name!r} is damaged: {error}") from error
+
+    def _read(self, start: int, stop: int) -> np.ndarray:
+        """Rows that lie in the file one behind the other: to read them is faster than to touch mapped pages."""
+        width = math.prod(self.shape[1:])
+        offset = self.offset + start * width * self.dtype.itemsize
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                flat = np.fromfile(file, self.dtype, (stop - start) * width, offset=offset)
+                if hasattr(os, "posix_fadvise"):  # most likely the rows behind are next: let the disk begin
+                    os.posix_fadvise(file.fileno(), offset + flat.nbytes, 4 * flat.nbytes, os.POSIX_FADV_WILLNEED)
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be read: {error.strerror or error}") from error
+        if len(flat) < (stop - start) * width:
+            raise DataError(f"{self.path}: the file has become shorter while it was read")
+        return flat.reshape(stop - start, *self.shape[1:])
 
 
 def open_npy(path: str) -> StoredArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,11 +21,6 @@ class Block(NamedTuple):
     sample_weight: np.ndarray | None
 
 
-def take(block: Block, rows: np.ndarray | slice) -> Block:
-    """Some of a block's rows."""
-    return Block(*(None if part is None else part[rows] for part in block))
-
-
 class Frame(NamedTuple):
     """A run of rows that also has columns of text, by name: each row's number among the column's different texts.
 
@@ -36,6 +31,14 @@ class Frame(NamedTuple):
     y: np.ndarray | None
     sample_weight: np.ndarray | None
     text: dict[str, tuple[np.ndarray, tuple[str, ...]]]
+
+
+def take(block: Any, rows: np.ndarray | slice) -> Any:
+    """Some of the rows of a Block or Frame."""
+    some = Block(*(None if part is None else part[rows] for part in block[:3]))
+    if not isinstance(block, Frame):
+        return some
+    return Frame(*some, {name: (numbers[rows], texts) for name, (numbers, texts) in block.text.items()})
 
 
 def codes(column: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str, ...]]:

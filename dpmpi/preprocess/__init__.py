@@ -10,10 +10,12 @@ from .coordinates import Coordinates, column_squares, column_sums
 if TYPE_CHECKING:
     from .columns import Columns, RowError, Text
     from .encode import HashText, OneHot, Ordinal
+    from .fold import Folded, fold_scaling
     from .groups import AGGREGATES, Groups
     from .numbers import Bin, Clip, Impute, Log, Scale
     from .pipeline import Pipeline, Step, text_columns
     from .summaries import Counts, Moments, Quantiles
+    from .tfidf import TfIdf
 
 __all__ = [
     "AGGREGATES",
@@ -22,6 +24,7 @@ __all__ = [
     "Columns",
     "Coordinates",
     "Counts",
+    "Folded",
     "Groups",
     "HashText",
     "Impute",
@@ -35,8 +38,10 @@ __all__ = [
     "Scale",
     "Step",
     "Text",
+    "TfIdf",
     "column_squares",
     "column_sums",
+    "fold_scaling",
     "text_columns",
 ]
 
@@ -44,9 +49,11 @@ __all__ = [
 _MODULES = {
     "columns": ("Columns", "RowError", "Text"),
     "encode": ("HashText", "OneHot", "Ordinal"),
+    "fold": ("Folded", "fold_scaling"),
     "groups": ("AGGREGATES", "Groups"),
     "numbers": ("Bin", "Clip", "Impute", "Log", "Scale"),
     "pipeline": ("Pipeline", "Step", "text_columns"),
+    "tfidf": ("TfIdf",),
     "summaries": ("Counts", "Moments", "Quantiles"),
 }
 

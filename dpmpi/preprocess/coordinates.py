@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+_AT_ONCE = 1 << 16  # numbers of a temporary array
+
 
 def column_sums(X: Any, out: np.ndarray) -> None:
     """Kernel: add the column sums of X (n, d), dense or CSR, to ``out[:d]`` and n to ``out[d]``, in float64."""
@@ -28,7 +30,9 @@ def column_squares(X: Any, mean: np.ndarray, out: np.ndarray) -> None:
         out += X.shape[0] * mean**2
         out += np.bincount(X.indices, deviation**2 - mean[X.indices] ** 2, minlength=len(mean))
     else:
-        out += np.square(X - mean).sum(axis=0)
+        step = max(1, _AT_ONCE // max(1, X.shape[1]))
+        for low in range(0, X.shape[0], step):  # so that no copy of X is made
+            out += np.square(X[low : low + step] - mean).sum(axis=0)
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,12 @@ class Coordinates:
             return x / self.scale
         coef = x[:-1] / self.scale
         return np.append(coef, x[-1] - self.mean @ coef)
+
+    def standardised(self, parameters: np.ndarray) -> np.ndarray:
+        """Return the standardised parameters for coef, with the intercept behind it if there is one."""
+        if not self.intercept:
+            return parameters * self.scale
+        return np.append(parameters[:-1] * self.scale, parameters[-1] + self.mean @ parameters[:-1])
 
     def gradient(self, gradient: np.ndarray) -> np.ndarray:
         """Return the gradient with respect to the standardised parameters, given that for coef and intercept."""

@@ -35,7 +35,7 @@ class OneHot:
 
     def summary(self, first: Columns) -> Counts:
         """What learns from the columns that `first`, a block without rows, describes."""
-        return Counts(_check_text(first, self.columns))
+        return Counts(check_text(first, self.columns))
 
     def fitted(self, first: Columns, learnt: Counts) -> OneHot:
         """This encoding with its categories."""
@@ -59,7 +59,7 @@ class OneHot:
             width += len(known)
             names += tuple(f"{name}={value}" for value in known)
         new = _ones(np.concatenate(rows), np.concatenate(places), (columns.X.shape[0], width))
-        return Columns(names, _beside(columns.X, new), _without(columns, self.columns))
+        return Columns(names, beside(columns.X, new), without(columns, self.columns))
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Ordinal:
 
     def summary(self, first: Columns) -> Counts:
         """What learns from the columns that `first`, a block without rows, describes."""
-        return Counts(_check_text(first, self.columns))
+        return Counts(check_text(first, self.columns))
 
     def fitted(self, first: Columns, learnt: Counts) -> Ordinal:
         """This encoding with its categories."""
@@ -92,7 +92,7 @@ class Ordinal:
         for j, (name, known) in enumerate(zip(self.columns, self.categories, strict=True)):
             codes = _codes(columns, name, ("", *known), self.unseen)
             new[:, j] = np.where(codes > 0, codes - 1, np.nan)
-        return Columns(columns.names + self.columns, _beside(columns.X, new), _without(columns, self.columns))
+        return Columns(columns.names + self.columns, beside(columns.X, new), without(columns, self.columns))
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class HashText:
 
     def summary(self, first: Columns) -> None:
         """Nothing is to be learnt."""
-        _check_text(first, self.columns)
+        check_text(first, self.columns)
 
     def fitted(self, first: Columns, learnt: None) -> HashText:
         """This."""
@@ -123,11 +123,12 @@ class HashText:
         """Encode a block: the new columns stand behind those of X."""
         X, names = columns.X, columns.names
         for name in self.columns:
-            X = _beside(X, self._hashed(columns.text[name]))
+            X = beside(X, self.hashed(columns.text[name]))
             names += tuple(f"{name}#{k}" for k in range(self.n_features))
-        return Columns(names, X, _without(columns, self.columns))
+        return Columns(names, X, without(columns, self.columns))
 
-    def _hashed(self, text: Text) -> Any:
+    def hashed(self, text: Text) -> Any:
+        """The words of one column of a block as a csr_array (n, n_features)."""
         from scipy import sparse
 
         indptr, indices, values = [0], [], []
@@ -151,8 +152,9 @@ class HashText:
             hashed = murmur3(term.encode())
             column = abs(hashed) % self.n_features
             entries[column] = entries.get(column, 0.0) + (count if hashed >= 0 else -count)
-        length = sum(entry**2 for entry in entries.values()) ** 0.5
-        return {column: entry / length for column, entry in entries.items() if entry}
+        # Words of opposite sign may cancel: the entry stays, as 0, and counts as one that the row has.
+        length = sum(entry**2 for entry in entries.values()) ** 0.5 or 1.0
+        return {column: entry / length for column, entry in entries.items()}
 
 
 def _check_unseen(unseen: str) -> None:
@@ -160,10 +162,11 @@ def _check_unseen(unseen: str) -> None:
         raise ValueError(f"unseen must be 'error' or 'ignore', not {unseen!r}")
 
 
-def _check_text(first: Columns, columns: tuple[str, ...]) -> tuple[str, ...]:
+def check_text(first: Columns, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `columns`, the names of text columns. Raises ValueError for one that was not read as text."""
     for name in columns:
         if name not in first.text:
-            raise ValueError(f"column {name!r} was not read as text")
+            raise ValueError(f"column {name!r} is no text, or another step encodes it already")
     return columns
 
 
@@ -196,7 +199,8 @@ def _ones(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> Any:
     return sparse.coo_array((np.ones(len(rows)), (rows, columns)), shape).tocsr()
 
 
-def _beside(X: Any, new: Any) -> Any:
+def beside(X: Any, new: Any) -> Any:
+    """The columns of both, dense if both are, else CSR."""
     if isinstance(X, np.ndarray) and isinstance(new, np.ndarray):
         return np.hstack([X, new])
     from scipy import sparse
@@ -204,5 +208,6 @@ def _beside(X: Any, new: Any) -> Any:
     return sparse.hstack([sparse.csr_array(X), sparse.csr_array(new)], format="csr")
 
 
-def _without(columns: Columns, names: tuple[str, ...]) -> dict[str, Text]:
+def without(columns: Columns, names: tuple[str, ...]) -> dict[str, Text]:
+    """The text columns but those of `names`."""
     return {name: text for name, text in columns.text.items() if name not in names}

@@ -13,6 +13,7 @@ import numpy as np
 from .columns import Columns, RowError
 from .encode import HashText, OneHot, Ordinal
 from .numbers import Bin, Clip, Impute, Log, Scale
+from .tfidf import TfIdf
 
 
 class Step(Protocol):
@@ -31,7 +32,8 @@ class Step(Protocol):
         ...
 
 
-STEPS: dict[str, Any] = {kind.__name__: kind for kind in (Impute, Scale, Log, Clip, Bin, OneHot, Ordinal, HashText)}
+ENCODERS = (OneHot, Ordinal, HashText, TfIdf)  # of text: they add columns, and leave those of X alone
+STEPS: dict[str, Any] = {kind.__name__: kind for kind in (Impute, Scale, Log, Clip, Bin, *ENCODERS)}
 
 
 @dataclass(frozen=True)
@@ -96,5 +98,4 @@ def _first_gap(X: Any) -> tuple[int, int]:
 
 def text_columns(steps: Sequence[Step]) -> tuple[str, ...]:
     """The columns that the steps want to be read as text."""
-    kinds = (OneHot, Ordinal, HashText)
-    return tuple(dict.fromkeys(name for step in steps if isinstance(step, kinds) for name in step.columns))
+    return tuple(dict.fromkeys(name for step in steps if isinstance(step, ENCODERS) for name in step.columns))

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from dpmpi.kernels import column_max, column_min, moments
+
 from .columns import Text
 
 SKETCH_SIZE = 2048
@@ -32,23 +34,20 @@ class Moments:
 
     def add(self, X: np.ndarray) -> None:
         """Take in a block of rows."""
-        other = Moments(X.shape[1])
         if not len(X):
             return
-        there = ~np.isnan(X)
-        other.count = there.sum(axis=0).astype(np.float64)
-        other.missing = len(X) - other.count
-        filled = X if there.all() else np.where(there, X, 0.0)
-        other.mean = filled.sum(axis=0, dtype=np.float64) / np.maximum(other.count, 1.0)
-        deviation = X - other.mean
-        if filled is not X:
-            deviation[~there] = 0.0
-        other.squares = np.einsum("ij,ij->j", deviation, deviation)
-        if filled is X:
-            other.low, other.high = X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)
+        X = np.asarray(X, np.float64)
+        other = Moments(X.shape[1])
+        column_min(X, other.low)
+        if np.isnan(other.low).any():
+            other = _moments_with_gaps(X)
         else:
-            other.low = np.where(there, X, np.inf).min(axis=0)
-            other.high = np.where(there, X, -np.inf).max(axis=0)
+            column_max(X, other.high)
+            shift, sums = np.where(self.count > 0, self.mean, X[0]), np.zeros((5, X.shape[1]))
+            moments(X, shift, sums)
+            other.count += len(X)
+            other.mean = shift + sums[1] / len(X)
+            other.squares = np.maximum(sums[2] - sums[1] ** 2 / len(X), 0.0)
         self.merge(other)
 
     def merge(self, other: Moments) -> None:
@@ -68,6 +67,20 @@ class Moments:
         return self.squares / np.maximum(self.count, 1.0)
 
 
+def _moments_with_gaps(X: np.ndarray) -> Moments:
+    """The moments of rows where some values are missing."""
+    found = Moments(X.shape[1])
+    there = ~np.isnan(X)
+    found.count = there.sum(axis=0).astype(np.float64)
+    found.missing = len(X) - found.count
+    found.mean = np.where(there, X, 0.0).sum(axis=0) / np.maximum(found.count, 1.0)
+    deviation = np.where(there, X - found.mean, 0.0)
+    found.squares = np.einsum("ij,ij->j", deviation, deviation)
+    found.low = np.where(there, X, np.inf).min(axis=0)
+    found.high = np.where(there, X, -np.inf).max(axis=0)
+    return found
+
+
 class Quantiles:
     """Approximate quantiles of each column: weighted points in levels, merged in pairs like a binary counter.
 
@@ -83,11 +96,15 @@ class Quantiles:
 
     def add(self, X: np.ndarray) -> None:
         """Take in a block of rows."""
-        for j, parts in enumerate(self.columns):
-            values = X[:, j].astype(np.float64)
-            values = values[~np.isnan(values)]
+        runs = np.array(X.T, np.float64, order="C")
+        runs.sort(axis=1)  # missing values come last
+        for parts, values in zip(self.columns, runs, strict=True):
+            if len(values) and np.isnan(values[-1]):
+                values = values[: np.searchsorted(values, np.nan)]
             if len(values):
-                parts.append((1, np.sort(values)))
+                run = [(1, values)]
+                _compress(run)
+                parts.extend(run)
                 _compress(parts)
 
     def merge(self, other: Quantiles) -> None:
@@ -120,12 +137,13 @@ def _compress(parts: list[tuple[int, np.ndarray]]) -> None:
         parts[:] = []
         again = False
         for weight, runs in sorted(by_weight.items()):
-            points = runs[0] if len(runs) == 1 else np.sort(np.concatenate(runs), kind="stable")
+            points = runs[0] if len(runs) == 1 else np.sort(np.concatenate(runs))
             if len(points) > 2 * SKETCH_SIZE:
                 # Of each two neighbours one stays, alternately the lower and the upper, so that errors cancel.
                 even = len(points) // 2 * 2
-                pairs = points[:even].reshape(-1, 2)
-                parts.append((2 * weight, pairs[np.arange(len(pairs)), np.arange(len(pairs)) % 2]))
+                kept = points[:even:2].copy()
+                kept[1::2] = points[3:even:4]
+                parts.append((2 * weight, kept))
                 if even < len(points):
                     parts.append((weight, points[even:]))
                 again = True

@@ -2,6 +2,6 @@
 
 from .lbfgs import lbfgs
 from .result import SolverResult
-from .sgd import sgd
+from .sgd import sgd, step
 
-__all__ = ["SolverResult", "lbfgs", "sgd"]
+__all__ = ["SolverResult", "lbfgs", "sgd", "step"]

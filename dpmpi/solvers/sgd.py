@@ -14,6 +14,13 @@ import numpy as np
 from .result import Callback, SolverResult
 
 
+def step(x: np.ndarray, velocity: np.ndarray, gradient: np.ndarray, rate: float, momentum: float) -> None:
+    """Take one step, in place: ``velocity = momentum * velocity - rate * gradient``, ``x = x + velocity``."""
+    velocity *= momentum
+    velocity -= rate * gradient
+    x += velocity
+
+
 def sgd(
     objective: Callable[[np.ndarray], tuple[float, np.ndarray]],
     batch_gradient: Callable[[int, int, np.ndarray], np.ndarray],
@@ -26,7 +33,7 @@ def sgd(
     max_iter: int,
     callback: Callback | None = None,
 ) -> SolverResult:
-    """Step against the gradient of one batch after another, ``velocity = momentum * velocity - rate * gradient``.
+    """`step` against the gradient of one batch after another.
 
     Args:
         objective: value and gradient on all rows, asked once an epoch.
@@ -47,9 +54,7 @@ def sgd(
     for epoch in range(max_iter):
         rate = learning_rate / math.sqrt(1 + epoch)
         for batch in range(n_batches):
-            velocity *= momentum
-            velocity -= rate * batch_gradient(epoch, batch, x)
-            x += velocity
+            step(x, velocity, batch_gradient(epoch, batch, x), rate, momentum)
         loss = objective(x)[0]
         if not math.isfinite(loss):
             raise ValueError(

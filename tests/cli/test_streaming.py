@@ -22,7 +22,7 @@ def test_the_answer_is_that_of_memory(mpiexec, tmp_path, ranks):
         model, report, predictions = (tmp_path / f"{memory}.{kind}" for kind in ("npz", "json", "csv"))
         done = mpiexec(
             ranks, "-m", "dpmpi", "fit", str(path), "--target", "y", "--weight", "w", "--model", "logistic",
-            "--max-memory", memory, "--report", str(report), "--output", str(model),
+            "--max-memory", memory, "--cache", str(tmp_path / "cache"), "--report", str(report), "--output", str(model),
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         reports.append(json.loads(report.read_text()))

@@ -7,12 +7,16 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from mpi4py import MPI
 from numpy.testing import assert_allclose, assert_array_equal
 
 import dpmpi
-from dpmpi.collectives import choose, shared_memory
-from dpmpi.collectives.group import ALGORITHMS, PIECE_BYTES, STAGE_BYTES
+from dpmpi.collectives import measure, shared_memory
+from dpmpi.collectives.group import ALGORITHMS, STAGE_BYTES
+from dpmpi.collectives.staging import LEAST_PIECE, PIECES_AT_ONCE
 
 pytestmark = pytest.mark.mpi
 
@@ -137,7 +141,10 @@ def test_start_test_wait(place, algorithm):
 
 
 @pytest.mark.parametrize(
-    "n", [STAGE_BYTES // 4 * k + d for k in (1, 2, 3) for d in (-1, 0, 1)] + [PIECE_BYTES // 4 + 3]
+    "n",
+    [STAGE_BYTES // 4 * k + d for k in (1, 2, 3) for d in (-1, 0, 1)]
+    + [LEAST_PIECE // 4 * PIECES_AT_ONCE + d for d in (-1, 0, 1)]
+    + [LEAST_PIECE // 4 * (3 * PIECES_AT_ONCE + 1) + 3],
 )
 def test_around_the_borders_of_segments_and_pieces(place, n):
     arrays = inputs(place, n, "f4")
@@ -324,7 +331,7 @@ def test_explain(comm):
 
 def test_tune_saves_a_table_that_is_read_again(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(choose, "TUNE_SIZES", (8, 4096))
+    monkeypatch.setattr(measure, "TUNE_SIZES", (8, 4096))
     with dpmpi.Communicator() as comm:
         path = comm.tune()
         comm.barrier()
@@ -335,13 +342,43 @@ def test_tune_saves_a_table_that_is_read_again(tmp_path, monkeypatch):
         assert comm.size == 1 or "read from" in comm.explain(8)
 
 
-def test_times_between_samples():
-    table = choose.Table({"a": [(10, 1.0), (20, 3.0)], "native": [(10, 2.0), (20, 2.0)]}, "given")
-    assert table.seconds("a", 15) == 2.0
-    assert table.seconds("a", 40) == 6.0
-    assert table.seconds("b", 40) == float("inf")
-    assert table.choose(8, ["a", "native"]) == "a"
-    assert table.choose(20, ["a", "native"]) == "native"
-    assert choose.Table(table.samples, "given", 1.6).choose(20, ["a", "native"]) == "a"
-    latency, per_byte = choose.Table({"a": [(0, 1.0), (10, 2.0), (20, 3.0)]}, "given").cost("a")
-    assert_allclose([latency, per_byte], [1.0, 0.1])
+@several
+@pytest.mark.parametrize("algorithm", ["hierarchical", "ring", "native"])
+def test_several_under_way_may_end_in_any_order(place, algorithm):
+    possible(place, algorithm)
+    plans = [place.plan_allreduce(10_007, "f4", algorithm=algorithm) for _ in range(3)]
+    for step in range(5):
+        for i, plan in enumerate(plans):
+            plan.buffer[:] = (place.rank + 1) * (i + 1) + step
+        for plan in plans:
+            plan.start()
+        waiting = plans if place.rank % 2 else plans[::-1]
+        while waiting:
+            waiting = [plan for plan in waiting if not plan.test()]
+        for i, plan in enumerate(plans):
+            total = place.size * (place.size + 1) // 2 * (i + 1) + step * place.size
+            assert_array_equal(plan.buffer, np.full(10_007, total, "f4"))
+    for plan in plans:
+        plan.close()
+
+
+@given(shape=hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=5), data=st.data())
+def test_users_arrays_of_any_strides(place, shape, data):
+    algorithm = data.draw(st.sampled_from(("auto", *ALGORITHMS)))
+    dtype = np.dtype(data.draw(st.sampled_from(["i2", ">i4", "f4", ">f8", "f2", "c8"])))
+    steps = data.draw(st.tuples(*(st.sampled_from([-2, -1, 1, 2, 3]) for _ in shape)))
+    memory = np.full([n * abs(step) + 2 for n, step in zip(shape, steps, strict=True)], GUARD, dtype)
+    array = memory[tuple(slice(1, -1) for _ in shape)][tuple(slice(None, None, step) for step in steps)]
+    array = array[tuple(slice(n) for n in shape)].transpose(data.draw(st.permutations(range(len(shape)))))
+    try:
+        plan = place.plan_allreduce(array.shape, dtype, algorithm=algorithm, buffer=array)
+    except ValueError as error:
+        assert "cannot run here" in str(error)  # noqa: PT017
+        return
+    with plan:
+        array[...] = place.rank + 1
+        before = memory.copy()
+        plan.run()
+        assert_array_equal(array, np.full(array.shape, place.size * (place.size + 1) // 2, dtype))
+        array[...] = place.rank + 1
+        assert_array_equal(memory, before)  # nothing beside it was touched

@@ -27,6 +27,9 @@ class ThreadRanks:
         self.meeting.barrier.wait()
         return values
 
+    def alltoall(self, parts: Any, /) -> list[Any]:
+        return [sent[self.rank] for sent in self.share(parts)]
+
     @contextmanager
     def together(self) -> Iterator[None]:
         own = None

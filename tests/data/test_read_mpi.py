@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
+from dpmpi import data
 from dpmpi.data import DataError, read
 
 pytestmark = pytest.mark.mpi
@@ -61,3 +62,12 @@ def test_real_data(comm, shared_data):
     table = read(shared_data("a9a"), comm)
     assert sum(comm.share(table.X.shape[0])) == table.n_rows == 32561
     assert table.X.shape[1] == 123
+
+
+def test_a_file_that_only_rank_0_sees(comm, folder):
+    path = folder / "t.csv"
+    if comm.rank == 0:
+        path.write_text("a,y\n" + "".join(f"{k},{k % 2}\n" for k in range(999)))
+    dataset = data.open(path if comm.rank == 0 else "nowhere.csv", comm, target="y", scatter=True)
+    rows = [block.X[:, 0] for block in dataset.blocks()]
+    assert np.concatenate(comm.share(np.concatenate([[], *rows]))).tolist() == list(range(999))

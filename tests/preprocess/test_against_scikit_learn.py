@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.compose import make_column_transformer
-from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
@@ -22,7 +22,7 @@ from sklearn.preprocessing import (
 
 from dpmpi import data
 from dpmpi.prepare import apply_pipeline, fit_pipeline
-from dpmpi.preprocess import Bin, Clip, HashText, Impute, Log, OneHot, Ordinal, Pipeline, Scale
+from dpmpi.preprocess import Bin, Clip, HashText, Impute, Log, OneHot, Ordinal, Pipeline, Scale, TfIdf
 
 pytestmark = pytest.mark.mpi
 
@@ -35,6 +35,7 @@ TABLE = pd.DataFrame(
         "income": np.where(rng.random(N) < 0.2, np.nan, np.exp(rng.normal(10, 1, N)).round(2)),
         "flat": 3.0,
         "store": rng.choice(["north", "south", "Köln", "east"], N),
+        "mood": np.where(rng.random(N) < 0.1, None, rng.choice(["glad", "so so", "Müde"], N)),
         "note": rng.choice(["good food", "bad food, bad service", "Good!", "x"], N),
         "y": rng.normal(size=N).round(3),
     }
@@ -79,9 +80,10 @@ def test_imputed_and_scaled(engine, path, kind, impute):
     assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
 
 
-def test_scaled_with_gaps_left_then_filled(engine, path):
-    got = transformed(engine, path, [Scale(), Impute("constant", -1.0)])
-    expected = make_pipeline(StandardScaler(), SimpleImputer(strategy="constant", fill_value=-1.0))
+@pytest.mark.parametrize("kind", SCALERS)
+def test_scaled_with_gaps_left_then_filled(engine, path, kind):
+    got = transformed(engine, path, [Scale(kind), Impute("constant", -1.0)])
+    expected = make_pipeline(SCALERS[kind], SimpleImputer(strategy="constant", fill_value=-1.0))
     assert_allclose(got, expected.fit_transform(TABLE[NUMBERS]), rtol=1e-12, atol=1e-12)
 
 
@@ -103,6 +105,34 @@ def test_hashed_words(engine, path):
     got = transformed(engine, path, [Impute(), HashText(("note",), 64, ngrams=2)], text=("note",))
     expected = HashingVectorizer(n_features=64, ngram_range=(1, 2)).transform(TABLE["note"])
     assert_allclose(got[:, 3:], expected.toarray(), rtol=1e-12)
+
+
+def test_missing_texts(engine, path):
+    got = transformed(engine, path, [Impute(), OneHot(("mood",))], text=("mood",))
+    texts = TABLE["mood"].fillna("")
+    assert_array_equal(got[:, 3:], OneHotEncoder().fit_transform(texts.to_frame()).toarray())
+    got = transformed(engine, path, [Ordinal(("mood",)), Impute("constant", -1.0)], text=("mood",))
+    expected = OrdinalEncoder(encoded_missing_value=-1.0).fit_transform(TABLE[["mood"]])
+    assert_array_equal(got[:, 3], expected[:, 0])
+    got = transformed(engine, path, [Impute(), TfIdf(("mood",), 64)], text=("mood",))
+    expected = make_pipeline(HashingVectorizer(n_features=64), TfidfTransformer()).fit_transform(texts)
+    assert_allclose(got[:, 3:], expected.toarray(), rtol=1e-12)
+
+
+def test_log_and_clip_leave_gaps(engine, path):
+    got = transformed(engine, path, [Log(("income",)), Clip(20, 50, ("age",)), Impute("constant", -1.0)])
+    for j, expected in enumerate([TABLE["age"].clip(20, 50), np.log1p(TABLE["income"])]):
+        assert_allclose(got[:, j], expected.fillna(-1.0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_features", [8, 4096])  # words of opposite sign meet in few columns, and cancel
+def test_tfidf(engine, path, n_features):
+    got = transformed(engine, path, [Impute(), TfIdf(("note", "store"), n_features, ngrams=2)], text=("note", "store"))
+    for k, name in enumerate(("note", "store")):
+        vectors = HashingVectorizer(n_features=n_features, ngram_range=(1, 2))
+        expected = make_pipeline(vectors, TfidfTransformer()).fit_transform(TABLE[name])
+        columns = slice(3 + k * n_features, 3 + (k + 1) * n_features)
+        assert_allclose(got[:, columns], expected.toarray(), rtol=1e-12, atol=1e-15)
 
 
 def test_log_and_clip(engine, path):

@@ -1,0 +1,127 @@
+"""Reduce-scatter, all-gather, broadcast and all-to-all of prepared arrays: in shared memory, or by MPI's messages.
+
+In shared memory (`Node...`) each rank has put its values into its part before; the ranks then read one another's.
+``meet()`` is called when a rank has read all it needs: nobody may write again before everyone has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..kernels import reduce
+from .group import AtOnce
+from .mpi import MPI
+
+PIECE_BYTES = 64 << 20  # of a message, below every MPI's limit
+STEP_BYTES = 64 << 10  # combined at a time, so that a result is read again from the cache
+
+Meet = Callable[[], None]
+
+
+class NodeReduceScatter(AtOnce):
+    """Combine ``sources[r]`` of every rank r, 1-D arrays of one length, in rank order into `out` of that length."""
+
+    def __init__(self, sources: Sequence[np.ndarray], out: np.ndarray, loop: int, meet: Meet) -> None:
+        self._sources, self._out, self._loop, self._meet = sources, out, loop, meet
+
+    def run(self) -> None:
+        """Run from start to end."""
+        step = STEP_BYTES // self._out.itemsize
+        for low in range(0, len(self._out), step):
+            out = self._out[low : low + step]
+            out[:] = self._sources[0][low : low + step]
+            for source in self._sources[1:]:
+                reduce.combine(self._loop, source[low : low + step], out)
+        self._meet()
+
+
+class NodeCopies(AtOnce):
+    """Copy each of `sources` to the array beside it in `targets`; both 1-D, of the same length."""
+
+    def __init__(self, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], meet: Meet) -> None:
+        self._pairs, self._meet = list(zip(sources, targets, strict=True)), meet
+
+    def run(self) -> None:
+        """Run from start to end."""
+        for source, target in self._pairs:
+            target[:] = source
+        self._meet()
+
+
+class NativeBroadcast:
+    """``MPI_Bcast`` of one 1-D contiguous array, piece by piece."""
+
+    def __init__(self, comm: MPI.Intracomm, array: np.ndarray, root: int) -> None:
+        self._comm, self._root, self._pieces = comm, root, pieces(array)
+        self._requests: list[MPI.Request] = []
+
+    def start(self) -> None:
+        """Begin."""
+        self._requests = [self._comm.Ibcast(piece, self._root) for piece in self._pieces]
+
+    def advance(self, wait: bool) -> bool:
+        """Let MPI go on; return whether all is done."""
+        if wait:
+            MPI.Request.Waitall(self._requests)
+            return True
+        return bool(MPI.Request.Testall(self._requests))
+
+    def run(self) -> None:
+        """Run from start to end."""
+        for piece in self._pieces:
+            self._comm.Bcast(piece, self._root)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+class PairwiseAlltoall:
+    """Messages between all ranks, each beginning with another: ``parts[r]`` to rank r, ``received[r]`` from it.
+
+    Args:
+        comm: the ranks.
+        parts, received: 1-D contiguous arrays, one for each rank.
+        tag: of the messages.
+    """
+
+    def __init__(
+        self, comm: MPI.Intracomm, parts: Sequence[np.ndarray], received: Sequence[np.ndarray], tag: int
+    ) -> None:
+        rank, size = comm.rank, comm.size
+        self._requests: list[MPI.Prequest] = []
+        self._own = received[rank], parts[rank]
+        for step in range(1, size):
+            source, dest = (rank - step) % size, (rank + step) % size
+            self._requests += [comm.Recv_init(piece, source, tag) for piece in pieces(received[source])]
+            self._requests += [comm.Send_init(piece, dest, tag) for piece in pieces(parts[dest])]
+
+    def start(self) -> None:
+        """Begin."""
+        MPI.Prequest.Startall(self._requests)
+        target, source = self._own
+        target[:] = source
+
+    def advance(self, wait: bool) -> bool:
+        """Let messages go on; return whether all is done."""
+        if wait:
+            MPI.Request.Waitall(self._requests)
+            return True
+        return bool(MPI.Request.Testall(self._requests))
+
+    def run(self) -> None:
+        """Run from start to end."""
+        self.start()
+        self.advance(wait=True)
+
+    def close(self) -> None:
+        """Free the requests."""
+        for request in self._requests:
+            request.Free()
+
+
+def pieces(array: np.ndarray) -> list[np.ndarray]:
+    """Cut a 1-D contiguous array into messages, as bytes without a copy."""
+    as_bytes = array.view(np.uint8)
+    return [as_bytes[low : low + PIECE_BYTES] for low in range(0, len(as_bytes), PIECE_BYTES)]
