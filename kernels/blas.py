@@ -157,8 +157,9 @@ def kmeans(X: Any, centers: Any, out: np.ndarray) -> None:
     sums = np.zeros(out.shape, dtype)
     if _few(K, d):
         columns, constant = _score_columns(centers, dtype)
-        size = int(np.clip(CLUSTER_BYTES // max(d * dtype.itemsize, 1) // 16 * 16, 16, 64))
-        near, scores = centers.astype(dtype), np.empty((size, columns.shape[1]), dtype)
+        # Powers of two divide the rows that are converted together: the sums' order does not depend on X's layout.
+        size = next((size for size in (64, 32) if size * d * dtype.itemsize <= CLUSTER_BYTES), 16)
+        near, scores = np.ascontiguousarray(centers, dtype=dtype), np.empty((size, columns.shape[1]), dtype)
         for _, _, rows in row_blocks(_dense(X)[0], dtype):
             cluster_rows(rows, near, columns, constant, scores, sums, out)
         return

@@ -101,6 +101,15 @@ def test_kmeans_first_of_equal_centers(dtype):
     assert not out[41:].any()
 
 
+@pytest.mark.parametrize("d", [5, 80])
+def test_kmeans_layouts_give_equal_bits(d):
+    X, centers = normal(5000, d, dtype="float32"), normal(7, d, dtype="float32", seed=1)
+    first, other = np.zeros((2, 1 + 7 + 7 * d))
+    kernels.kmeans(X, centers, first)
+    kernels.kmeans(np.asfortranarray(X), np.asfortranarray(centers), other)
+    assert (first == other).all()
+
+
 def test_kmeans_far_from_the_origin():
     X, centers = normal(500, 2) + 1e6, normal(6, 2, seed=1) + 1e6
     check("kmeans", (X, centers), 19, "float64")
