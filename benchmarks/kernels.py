@@ -1,8 +1,8 @@
 """Speed of the kernels: ``python benchmarks/kernels.py [--json out.json] [--mbytes 400] [--only logistic]``.
 
 One process, one thread. Every figure is gigabytes of X per second, the best of several calls; beside it stands the same
-work by other means, and the share of the machine's own read bandwidth, streaming reductions: all measured in turn for each
-case, because a shared machine is not the same at all times. Peers that are not installed are left out.
+work by other means, and the share of the machine's own read bandwidth, that of streaming reductions: all measured in
+turn for each case, because a shared machine is not the same at all times. Peers that are not installed are left out.
 """
 
 from __future__ import annotations
@@ -289,8 +289,7 @@ def main() -> None:
     for case in cases(options.mbytes, options.a9a):
         if options.only not in case.name:
             continue
-        # Streaming reductions of integers and a BLAS dot product read the memory, each as fast as its SIMD code can: the
-        # fastest is the yardstick.
+        # Reductions of integers and a BLAS dot product stream through the memory: the fastest is the yardstick.
         seconds = fastest({**readers, "kernel": case.kernel, **case.peers})
         bandwidth = stream.nbytes / min(seconds[name] for name in readers) / 1e9
         speed = case.nbytes / seconds["kernel"] / 1e9

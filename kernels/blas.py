@@ -13,23 +13,30 @@ from typing import Any
 import numpy as np
 
 from .arguments import CSR, check_out, integers, matrix, row_blocks, vector
-from .rows import add_nearest, add_outer_rows, lower_to_nearest, score_rows, softmax_rows
+from .rows import add_nearest, add_outer_rows, cluster_rows, lower_to_nearest, score_rows, softmax_rows
 
 BLOCK_BYTES = 256 << 10
 # Up to so many classes or points, and numbers in them, own loops (skinny_loops.h) are faster than BLAS.
 FEW, SMALL = 48, 32 << 10
+# k-means of few points takes so many bytes of X together, a third of the L1 cache: 16 to 64 rows.
+CLUSTER_BYTES = 16 << 10
 
 
 def _blocks(X: Any, columns: int) -> Iterator[tuple[int, int, np.ndarray]]:
     """Yield (start, stop, rows), the rows with `columns` more fitting into BLOCK_BYTES; 64 to 4096 of them."""
-    X, dtype = matrix(X)
-    if isinstance(X, CSR):
-        raise TypeError("X is a sparse matrix; a dense array is accepted")
+    X, dtype = _dense(X)
     size = int(np.clip(BLOCK_BYTES // ((X.shape[1] + columns + 1) * dtype.itemsize) // 64 * 64, 64, 4096))
     for start, stop, rows in row_blocks(X, dtype):
         for i in range(0, stop - start, size):
             block = rows[i : i + size]
             yield start + i, start + i + len(block), block
+
+
+def _dense(X: Any) -> tuple[np.ndarray, np.dtype]:
+    X, dtype = matrix(X)
+    if isinstance(X, CSR):
+        raise TypeError("X is a sparse matrix; a dense array is accepted")
+    return X, dtype
 
 
 def _shape(X: Any) -> tuple[int, int, np.dtype]:
@@ -143,14 +150,23 @@ def kmeans(X: Any, centers: Any, out: np.ndarray) -> None:
     nearest is found by ``|c|^2 / 2 - x c`` about the mean of the centres, its distance from the differences. Of equal
     ones the first is taken.
     """
-    _, d, _ = _shape(X)
+    _, d, dtype = _shape(X)
     centers = _points(centers, "centers", d)
     K = len(centers)
     check_out(out, (1 + K + K * d,), "inertia, counts and sums")
+    sums = np.zeros(out.shape, dtype)
+    if _few(K, d):
+        columns, constant = _score_columns(centers, dtype)
+        # Powers of two divide the rows that are converted together: the sums' order does not depend on X's layout.
+        size = next((size for size in (64, 32) if size * d * dtype.itemsize <= CLUSTER_BYTES), 16)
+        near, scores = np.ascontiguousarray(centers, dtype=dtype), np.empty((size, columns.shape[1]), dtype)
+        for _, _, rows in row_blocks(_dense(X)[0], dtype):
+            cluster_rows(rows, near, columns, constant, scores, sums, out)
+        return
     for _, _, rows, near, scores in _scored(X, centers):
-        total = np.zeros(out.shape, rows.dtype)
-        add_nearest(rows, near, scores, total)
-        out += total
+        add_nearest(rows, near, scores, sums)
+        out += sums
+        sums.fill(0)
 
 
 def nearest_distance(X: Any, points: Any, out: np.ndarray) -> None:
@@ -173,15 +189,20 @@ def _points(points: Any, name: str, d: int) -> np.ndarray:
     return np.asarray(points, dtype=np.float64)
 
 
+def _score_columns(points: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Columns and constants of which the scores are made that are least where the points are nearest."""
+    origin = points.mean(axis=0)  # about the mean: a far origin would cost digits
+    moved = points - origin
+    constant = np.sum(moved**2, axis=1, keepdims=True) / 2 + moved @ origin[:, None]
+    return _columns(-moved, dtype, True), _columns(constant, dtype, True)[0]
+
+
 def _scored(X: Any, points: np.ndarray) -> Iterator[tuple[int, int, np.ndarray, np.ndarray, np.ndarray]]:
     """Yield (start, stop, rows, points, scores), the scores least where the points are nearest."""
     dtype = matrix(X)[1]
     K, d = points.shape
     near, few = np.ascontiguousarray(points, dtype=dtype), _few(K, d)
-    origin = points.mean(axis=0)  # about the mean: a far origin would cost digits
-    moved = points - origin
-    columns = _columns(-moved, dtype, True)
-    constant = _columns(np.sum(moved**2, axis=1, keepdims=True) / 2 + moved @ origin[:, None], dtype, True)[0]
+    columns, constant = _score_columns(points, dtype)
     for start, stop, rows in _blocks(X, columns.shape[1]):
         yield start, stop, rows, near, _scores(rows, columns, constant, few)
 

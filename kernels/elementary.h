@@ -18,7 +18,7 @@ static inline REAL NAME(exp)(REAL x)
     p = p * r + 0.0416665546172045742f;
     p = p * r + 0.1666657698969877568f;
     p = p * r + 0.5f;
-    scale.i = (t.i + 126) << 23; /* the magic number's own low bits are zero, its high ones are shifted out */
+    scale.i = (int32_t)((uint32_t)(t.i + 126) << 23); /* unsigned: the high bits are shifted out */
 #else
     const REAL low = -707., high = 710., magic = 6755399441055744.; /* 1.5 * 2^52 */
     REAL c = x < low ? low : x > high ? high : x, r, p;
@@ -35,7 +35,7 @@ static inline REAL NAME(exp)(REAL x)
     p = p * r + 0.04166666666662412787;
     p = p * r + 0.1666666666666666745;
     p = p * r + 0.5000000000000001022;
-    scale.i = (t.i + 1022) << 52;
+    scale.i = (int64_t)((uint64_t)(t.i + 1022) << 52);
 #endif
     /* Scaled by 2^(n - 1) and then by 2, so that results beside the largest number do not overflow on the way. */
     r = ((r + r * r * p) + 1) * scale.f * 2;

@@ -10,6 +10,8 @@
 
 #include "simd.h"
 
+enum { SUMMED = 256 }; /* by how many rows float32 sums grow before they go to float64 ones */
+
 #define LOOPS "each_real.h"
 #define LOOPS_OF_REAL "rows_loops.h"
 #include "each_level.h"
@@ -19,6 +21,9 @@ typedef double (*softmax_fn)(ptrdiff_t n, ptrdiff_t K, ptrdiff_t width, void *z,
 typedef void (*nearest_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t width, const void *X, ptrdiff_t stride,
                            const void *points, const void *scores, void *out);
 typedef nearest_fn add_nearest_fn, lower_to_nearest_fn;
+typedef void (*cluster_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t width, const void *X, ptrdiff_t stride,
+                           const void *points, const void *columns, const void *constant, ptrdiff_t block,
+                           void *scores, void *sums, double *out);
 typedef void (*score_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t width, const void *X, ptrdiff_t stride, const void *points,
                          const void *constant, void *scores);
 typedef void (*add_outer_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t width, const void *X, ptrdiff_t stride,
@@ -33,6 +38,7 @@ typedef void (*add_outer_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t wi
 PICK(softmax)
 PICK(add_nearest)
 PICK(lower_to_nearest)
+PICK(cluster)
 PICK(score)
 PICK(add_outer)
 #undef PICK

@@ -12,6 +12,9 @@ cdef extern from "rows.h":
     ctypedef void (*nearest_fn)(Py_ssize_t n, Py_ssize_t d, Py_ssize_t K, Py_ssize_t width, const void *X,
                                 Py_ssize_t stride, const void *points, const void *scores,
                                 void *out) nogil
+    ctypedef void (*cluster_fn)(Py_ssize_t n, Py_ssize_t d, Py_ssize_t K, Py_ssize_t width, const void *X,
+                                Py_ssize_t stride, const void *points, const void *columns, const void *constant,
+                                Py_ssize_t block, void *scores, void *sums, double *out) nogil
     ctypedef void (*score_fn)(Py_ssize_t n, Py_ssize_t d, Py_ssize_t width, const void *X, Py_ssize_t stride,
                               const void *points, const void *constant, void *scores) nogil
     ctypedef void (*add_outer_fn)(Py_ssize_t n, Py_ssize_t d, Py_ssize_t K, Py_ssize_t width, const void *X,
@@ -20,6 +23,7 @@ cdef extern from "rows.h":
     softmax_fn softmax_pick(int real_bytes, int level)
     nearest_fn add_nearest_pick(int real_bytes, int level)
     nearest_fn lower_to_nearest_pick(int real_bytes, int level)
+    cluster_fn cluster_pick(int real_bytes, int level)
     score_fn score_pick(int real_bytes, int level)
     add_outer_fn add_outer_pick(int real_bytes, int level)
 
@@ -60,6 +64,23 @@ cdef int run_nearest(nearest_fn loop, X, points, scores, out) except -1:
     with nogil:
         loop(n, d, K, width, rows, stride, near, score, target)
     return 0
+
+
+def cluster_rows(X, points, columns, constant, scores, sums, out):
+    """Add each row to its nearest point as add_nearest does, out float64; the scores, of columns and constant as in
+    score_rows, are formed for as many rows at a time as `scores` has; `sums`, of X's dtype, is of zeros."""
+    cdef cluster_fn loop = cluster_pick(X.itemsize, LEVEL)
+    cdef Py_ssize_t n = X.shape[0], d = X.shape[1], stride = X.strides[0] // X.itemsize
+    cdef Py_ssize_t K = points.shape[0], width = scores.shape[1], block = scores.shape[0]
+    cdef const void *rows = address(X)
+    cdef const void *near = address(points)
+    cdef const void *lanes = address(columns)
+    cdef const void *start = address(constant)
+    cdef void *room = address(scores)
+    cdef void *part = address(sums)
+    cdef double *target = <double *>address(out)
+    with nogil:
+        loop(n, d, K, width, rows, stride, near, lanes, start, block, room, part, target)
 
 
 def score_rows(X, points, constant, out):

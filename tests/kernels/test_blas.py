@@ -91,6 +91,25 @@ def test_kmeans_and_nearest(n, d, K, dtype):
     check("nearest_distance", (X * 0.01, centers * 0.01), n, dtype)
 
 
+@pytest.mark.parametrize("dtype", RTOL)
+def test_kmeans_first_of_equal_centers(dtype):
+    X, out = np.round(normal(333, 5, dtype=dtype)), np.zeros(1 + 20 + 20 * 5)
+    kernels.kmeans(X, np.tile(np.eye(4, 5), (5, 1)), out)
+    assert out[1:5].sum() == len(X)
+    assert_allclose(out[21:41].reshape(4, 5).sum(axis=0), X.sum(axis=0))
+    assert not out[5:21].any()
+    assert not out[41:].any()
+
+
+@pytest.mark.parametrize("d", [5, 80])
+def test_kmeans_layouts_give_equal_bits(d):
+    X, centers = normal(5000, d, dtype="float32"), normal(7, d, dtype="float32", seed=1)
+    first, other = np.zeros((2, 1 + 7 + 7 * d))
+    kernels.kmeans(X, centers, first)
+    kernels.kmeans(np.asfortranarray(X), np.asfortranarray(centers), other)
+    assert (first == other).all()
+
+
 def test_kmeans_far_from_the_origin():
     X, centers = normal(500, 2) + 1e6, normal(6, 2, seed=1) + 1e6
     check("kmeans", (X, centers), 19, "float64")
