@@ -76,6 +76,7 @@ cdef class Team:
     cdef size_t small, small_shared
     cdef public size_t high, users_high  # below so many bytes `allreduce` takes arrays, with an operator of the user's
     cdef int last  # what `allreduce` returned
+    cdef bint closed  # the shared memory is gone
     cdef dict learnt  # the user's operators by id: (operator, code, {dtype: address of the loop})
 
     def __cinit__(self, list parts, int rank, size_t stage, size_t small, size_t small_shared, int spins):
@@ -96,6 +97,15 @@ cdef class Team:
     def __dealloc__(self):
         free(self.team.parts)
 
+    def close(self):
+        """Say that the shared memory is freed: what needs it raises RuntimeError from now on."""
+        self.closed = True
+
+    cdef int check_open(self) except -1:
+        if self.closed:
+            raise RuntimeError("this Communicator is closed")
+        return 0
+
     def take_mismatch(self):
         """Return whether the last `allreduce` found that the processes announced different calls; once."""
         differ = self.last == NODE_MISMATCH
@@ -105,6 +115,7 @@ cdef class Team:
     def agree(self, uint64_t signature):
         """Announce a call and wait for all; True when all announced the same."""
         cdef int status
+        self.check_open()
         with nogil:
             status = node_agree(&self.team, signature)
         return self._checked(status) == NODE_DONE
@@ -129,6 +140,7 @@ cdef class Team:
         cdef uintptr_t loop
         cdef reduce_fn combine
         cdef finish_fn finish = NULL
+        self.check_open()
         named = OP_CODES.get(op) if isinstance(op, str) else None
         users = None if named is not None else self.learnt.get(id(op))
         if named is None and users is None or type(array) is not ndarray:  # a subclass may mean something else
@@ -162,10 +174,10 @@ cdef class Team:
         self.last = status
         return self._checked(status)
 
-    def plan(self, uint64_t signature, list addresses, Py_ssize_t n, size_t itemsize, uintptr_t loop, mean_code,
+    def plan(self, uint64_t signature, list addresses, array, Py_ssize_t n, size_t itemsize, uintptr_t loop, mean_code,
              on_mismatch):
         """Return a `NodePlan` for the array at `addresses`: of all processes where it is shared, else this one's."""
-        return NodePlan(self, signature, addresses, n, itemsize, loop, mean_code, on_mismatch)
+        return NodePlan(self, signature, addresses, array, n, itemsize, loop, mean_code, on_mismatch)
 
     cdef int _run(self, char *buffer, Py_ssize_t n, size_t itemsize, uint64_t signature, reduce_fn combine,
                   finish_fn finish) noexcept:
@@ -192,6 +204,7 @@ cdef class NodePlan:
         signature: of the call, the same in every process.
         addresses: where the array begins in every process, in rank order and in shared memory; or one address, that
             of this process's private array.
+        array: this process's, kept alive.
         n, itemsize: its elements.
         loop: address of the operator's loop; see `dpmpi.kernels.reduce.loop`.
         mean_code: the dtype's code in the buffer protocol if the result is to be divided by the processes, else None.
@@ -206,10 +219,11 @@ cdef class NodePlan:
     cdef size_t itemsize
     cdef reduce_fn combine
     cdef finish_fn finish
-    cdef object on_mismatch
+    cdef object on_mismatch, array
+    cdef bint closed
 
-    def __cinit__(self, Team team, uint64_t signature, list addresses, Py_ssize_t n, size_t itemsize, uintptr_t loop,
-                  mean_code, on_mismatch):
+    def __cinit__(self, Team team, uint64_t signature, list addresses, array, Py_ssize_t n, size_t itemsize,
+                  uintptr_t loop, mean_code, on_mismatch):
         self.addresses = <char **>calloc(len(addresses), sizeof(char *))
         if self.addresses == NULL:
             raise MemoryError
@@ -220,13 +234,21 @@ cdef class NodePlan:
         self.combine = <reduce_fn>loop
         self.finish = NULL if mean_code is None else node_divide(reduce_dtype(mean_code, itemsize))
         self.on_mismatch = on_mismatch
+        self.array, self.closed = array, False
 
     def __dealloc__(self):
         free(self.addresses)
 
+    def close(self):
+        """Let go of the array; `run` raises RuntimeError from now on."""
+        self.array, self.closed = None, True
+
     def run(self):
         """Combine the arrays in place."""
         cdef int status
+        if self.closed:
+            raise RuntimeError("this plan is closed")
+        self.team.check_open()
         cdef size_t mine = self.team.team.rank
         if not self.shared:
             status = self.team._run(self.addresses[0], self.n, self.itemsize, self.signature, self.combine, self.finish)

@@ -45,6 +45,11 @@ def work_dtype(dtype: np.dtype) -> np.dtype:
     return np.dtype(np.float32) if is_widened(dtype) else dtype.newbyteorder("=")
 
 
+def dtype_name(dtype: np.dtype) -> str:
+    """Return what tells dtypes apart but for their byte order, which ranks may differ in."""
+    return dtype.name if dtype.kind != "V" else str(dtype.newbyteorder("=").descr)
+
+
 def is_widened(dtype: np.dtype) -> bool:
     """Return whether values of `dtype` travel in a wider one."""
     return dtype.newbyteorder("=") == np.float16

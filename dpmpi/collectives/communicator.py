@@ -10,7 +10,7 @@ import numpy as np
 
 from ..kernels import node
 from .bucket import Bucket
-from .buffers import check_array, check_out, flat_work, store, work_dtype
+from .buffers import check_array, check_out, dtype_name, flat_work, store, work_dtype
 from .choose import Chooser
 from .compressed import chosen_wire
 from .group import ALGORITHMS, Call
@@ -258,7 +258,7 @@ class Communicator(RowCollectives):
                 raise ValueError("bucket: needs arrays and a positive bucket_bytes")
         except (TypeError, ValueError) as error:
             self._guard.fail(error)
-        kinds = ", ".join(f"{array.size} {array.dtype.name}" for array in arrays)
+        kinds = ", ".join(f"{array.size} {dtype_name(array.dtype)}" for array in arrays)
         self._guard.agree(f"bucket of {kinds} in {bucket_bytes} bytes, op={operator(op).name}")
         return Bucket(
             arrays, bucket_bytes, lambda n, dtype: self.plan_allreduce(n, dtype, op, wire=wire, wire_k=wire_k)

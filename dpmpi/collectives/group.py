@@ -6,12 +6,12 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..kernels import node
-from .buffers import work_dtype
+from .buffers import dtype_name, work_dtype
 from .compressed import CompressedAllreduce, Wire
 from .guard import Guard, digest
 from .hierarchical import BetweenNodes, HierarchicalAllreduce, Slices
@@ -31,7 +31,7 @@ ALGORITHMS = ("node", "hierarchical", "ring", "recursive_doubling", "native")
 
 STAGE_BYTES = 512 << 10  # a staging buffer: larger ones leave the cache, smaller ones wait more often
 SMALL_BYTES = 16 << 10  # up to here every rank reads the arrays of all
-TWO_NODES_SMALL_BYTES = 128 << 10  # up to here recursive doubling takes the place of pieces between two nodes
+TWO_NODES_SMALL_BYTES = 256 << 10  # up to here recursive doubling takes the place of pieces between two nodes
 SMALL_SHARED_BYTES = 2 << 10  # the same for arrays in shared memory, where slicing costs no copies
 FIRST_TAG, TAGS = 16, 32704  # each prepared algorithm has PIECES_AT_ONCE of its own: several may be under way
 SPINS = 50  # polls, a few microseconds, before a waiting rank yields its processor: another rank may need it
@@ -63,7 +63,7 @@ class Call:
             raise ValueError(f"order must be one of {', '.join(ORDERS)}, not {self.order!r}")
 
     def __str__(self) -> str:
-        text = f"allreduce of {self.n} {self.dtype.name}, op={self.operator.name}"
+        text = f"allreduce of {self.n} {dtype_name(self.dtype)}, op={self.operator.name}"
         if self.order != "fixed":
             text += f", order={self.order}"
         return text if self.wire is None else f"{text}, wire={self.wire}"
@@ -72,7 +72,7 @@ class Call:
     def digest(self) -> int:
         """What is announced: the number that `node.Team.allreduce` forms, or else a digest of the text."""
         plain = self.order == "fixed" and self.wire is None
-        number = node.signature(self.operator.code, self.dtype, self.n) if plain else 0
+        number = node.signature(self.operator.code, self.dtype.newbyteorder("="), self.n) if plain else 0
         return number or digest(str(self))
 
 
@@ -123,6 +123,7 @@ class Group:
         self.guard = Guard(comm, self.team.agree if self.team is not None and in_memory else self.exchange.agree)
         self._announcing = "node" if in_memory else "recursive_doubling"
         self._prepared = 0
+        self.under_way: list[Any] = []  # started plans, which go on while this rank waits for another one
         self.progress = Progress(self.topology.local) if progress_thread else None
 
     def _open_memory(self) -> None:
@@ -239,6 +240,8 @@ class Group:
         """Free all of it, the communicator too."""
         if self.progress is not None:
             self.progress.close()
+        if self.team is not None:
+            self.team.close()
         self.team = None
         if self.slices is not None:
             self.slices.close()
@@ -272,9 +275,8 @@ class NodeAllreduce(AtOnce):
         addresses = memory.addresses if memory is not None else [work.ctypes.data]
         code = memoryview(work.dtype.type(0)).format.encode() if call.operator.is_mean else None
         told = functools.partial(group.guard.tell, str(call))
-        self._work = work  # keeps the memory behind the address
-        plan = group.team.plan(call.digest, addresses, len(work), work.itemsize, loop, code, told)
-        self.run = plan.run
+        plan = group.team.plan(call.digest, addresses, work, len(work), work.itemsize, loop, code, told)
+        self.run, self.close = plan.run, plan.close  # type: ignore[method-assign]
 
 
 class DoublingAllreduce(AtOnce):

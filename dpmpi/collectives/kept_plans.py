@@ -29,16 +29,22 @@ class KeptPlans:
 
     def takes(self, call: Call, algorithm: str) -> bool:
         """Whether a plan is kept for `call`. What a coded call loses is not for the next one, so it has none."""
-        return call.wire is None and call.n * call.dtype.itemsize <= KEPT_BYTES.get(algorithm, -1)
+        return (
+            call.wire is None
+            and call.operator.function is None
+            and call.n * call.dtype.itemsize <= KEPT_BYTES.get(algorithm, -1)
+        )
 
     def run(self, call: Call, algorithm: str, array: np.ndarray, target: np.ndarray) -> None:
         """Combine the ranks' `array` by `algorithm` and leave the result in `target`. Collective."""
-        key = call.operator.name, call.operator.function, call.dtype, call.n, call.order, algorithm
+        key = str(call), algorithm  # what the ranks agree on, so not the byte order of this one's array
         plan = self._plans.get(key)
         if plan is None:
             if not self._group.announces(algorithm, call):
                 self._group.guard.agree(str(call))
-            plan = AllreducePlan(self._group, call, algorithm, (call.n,), np.empty(call.n, call.dtype))
+            plan = AllreducePlan(
+                self._group, call, algorithm, (call.n,), np.empty(call.n, call.dtype.newbyteorder("="))
+            )
             np.copyto(plan.buffer, array.reshape(-1))
             plan.run_agreed()
             self._plans[key] = plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from types import TracebackType
 from typing import TypeVar
@@ -25,9 +26,10 @@ class Plan:
     ``run()`` does all of it. ``start()``, then ``wait()`` or ``test()`` until it returns True, do the same in two
     steps, so that other work may go on in between. Several plans may be under way: all ranks start them in the same
     order, and may wait for them in any. `start` returns when all ranks have come to it and agreed on the call; what is
-    done in shared memory alone is then done. Arrays must not be touched from `start` to the end. `run`, `start` and
-    `close` are collective. Close a plan, or use it in a ``with`` block, when it is needed no more; a closed plan raises
-    RuntimeError, and its arrays in shared memory must not be used.
+    done in shared memory alone is then done. Other collectives may run in between if they do on all ranks. Arrays must
+    not be touched from `start` to the end. `run`, `start` and `close` are collective. Close a plan, or use it in a
+    ``with`` block, when it is needed no more; a closed plan raises RuntimeError, and its arrays in shared memory must
+    not be used.
     """
 
     def __init__(self, group: Group, text: str, algorithm: str) -> None:
@@ -66,28 +68,37 @@ class Plan:
             raise RuntimeError("this plan was started before; wait for it first")
         self._begin().start()
         self._started, self._done = True, False
+        self._group.under_way.append(self)
         if self._group.progress is not None:
             self._group.progress.add(self)
 
     def test(self) -> bool:
         """Go on if messages have come in; return whether the result is there."""
-        return self._advance(wait=False)
+        return self._advance()
 
     def wait(self) -> None:
-        """Wait until the result is there."""
-        self._advance(wait=True)
+        """Wait until the result is there; other started plans go on meanwhile, which other ranks may wait for first."""
+        while not self._advance():
+            for plan in self._group.under_way:
+                if plan is not self:
+                    plan.poll()
+            os.sched_yield()
 
     def poll(self) -> bool:
         """Let messages of a started plan go on, without waiting for other ranks; return whether none are left.
 
         It may be called in another thread than `wait` and `test`.
         """
-        with self._lock:
+        if not self._lock.acquire(blocking=False):
+            return False  # another thread is at it
+        try:
             algorithm = self._prepared
             if algorithm is None or not self._started or isinstance(algorithm, AtOnce):
                 return True
             self._done = self._done or algorithm.advance(wait=False)
             return self._done
+        finally:
+            self._lock.release()
 
     def _begin(self) -> Algorithm:
         algorithm = self._open
@@ -96,14 +107,15 @@ class Plan:
             self._group.guard.agree(self._text)
         return algorithm
 
-    def _advance(self, wait: bool) -> bool:
+    def _advance(self) -> bool:
         algorithm = self._open
         if not self._started:
             raise RuntimeError("this plan was not started")
         with self._lock:
-            if not self._done and not algorithm.advance(wait):
+            if not self._done and not algorithm.advance(wait=False):
                 return False
             self._started = False
+        self._group.under_way.remove(self)
         self._finish()
         return True
 

@@ -55,8 +55,9 @@ class Progress:
 
     def close(self) -> None:
         """End the thread."""
-        self._closed = True
-        self._work.set()
+        with self._lock:  # or the thread could clear the event behind it
+            self._closed = True
+            self._work.set()
         self._thread.join()
 
     def _run(self) -> None:
@@ -69,6 +70,6 @@ class Progress:
                 return
             with self._lock:
                 self._started = [plan for plan in self._started if not plan.poll()]
-                if not self._started:
+                if not self._started and not self._closed:
                     self._work.clear()
             pause.wait(INTERVAL_SECONDS)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..partition import block
 from . import rows
-from .buffers import check_array, check_out, work_dtype
+from .buffers import check_array, check_out, dtype_name, work_dtype
 from .operators import Op, operator
 from .ranks import Ranks
 from .row_algorithms import PairwiseAlltoall
@@ -77,7 +77,7 @@ class RowCollectives(Ranks):
         if out is not None:
             start, stop = block(shape[0], self.size, self.rank)
             check_out(out, np.empty(0, dtype), (stop - start, *shape[1:]))
-        return f"reduce_scatter of {shape} {dtype.name}, op={operator(op).name}"
+        return f"reduce_scatter of {shape} {dtype_name(dtype)}, op={operator(op).name}"
 
     def allgather(self, array: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Join the ranks' arrays along the first axis, in rank order, on every rank. Collective.
@@ -130,7 +130,7 @@ class RowCollectives(Ranks):
     def _allgather(self, shape: Shape, dtype: np.dtype) -> str:
         if not shape:
             raise ValueError("allgather: a 0-dimensional array has no rows to join; use array.reshape(1)")
-        return f"allgather of rows of shape {shape[1:]} {dtype.name}"
+        return f"allgather of rows of shape {shape[1:]} {dtype_name(dtype)}"
 
     def _counts(self, shape: Shape, dtype: np.dtype, out: np.ndarray | None) -> list[int]:
         counts = self._comm.allgather(shape[0])
@@ -152,7 +152,7 @@ class RowCollectives(Ranks):
                 raise ValueError("broadcast: the array is read-only")
         except (TypeError, ValueError) as error:
             self._guard.fail(error)
-        self._guard.agree(f"broadcast of {array.size} {array.dtype.name} from root {root}")
+        self._guard.agree(f"broadcast of {array.size} {dtype_name(array.dtype)} from root {root}")
         BroadcastPlan(self._group, array.dtype, array.shape, root, "native", array).run_once()
         return array
 
@@ -182,7 +182,7 @@ class RowCollectives(Ranks):
                 raise ValueError("broadcast: the array is read-only")
         except (TypeError, ValueError) as error:
             self._guard.fail(error)
-        self._guard.agree(f"plan of broadcast of {shape} {dtype.name} from root {root} by {algorithm}")
+        self._guard.agree(f"plan of broadcast of {shape} {dtype_name(dtype)} from root {root} by {algorithm}")
         return BroadcastPlan(self._group, dtype, shape, root, algorithm, buffer)
 
     def alltoall(self, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -203,11 +203,12 @@ class RowCollectives(Ranks):
         except (TypeError, ValueError) as error:
             self._guard.fail(error)
         dtype, shape = kinds.pop()
-        self._guard.agree(f"alltoall of rows of shape {shape} {dtype.name}")
+        self._guard.agree(f"alltoall of rows of shape {shape} {dtype_name(dtype)}")
         counts = np.empty(self.size, np.int64)
         self._comm.Alltoall(np.array([part.shape[0] for part in parts], np.int64), counts)
+        dtype = dtype.newbyteorder("=")
         received = [np.empty((int(count), *shape), dtype) for count in counts]
-        sent = [np.ascontiguousarray(part).reshape(-1) for part in parts]
+        sent = [np.ascontiguousarray(part, dtype).reshape(-1) for part in parts]
         flat = [array.reshape(-1) for array in received]
         messages = PairwiseAlltoall(self._comm, sent, flat, self._group.next_tag())
         messages.run()
@@ -244,7 +245,7 @@ class RowCollectives(Ranks):
             _check_apart(buffer, out)
         except (TypeError, ValueError) as error:
             self._guard.fail(error)
-        self._guard.agree(f"plan of alltoall of rows of shape {shape[1:]} {dtype.name} by {algorithm}")
+        self._guard.agree(f"plan of alltoall of rows of shape {shape[1:]} {dtype_name(dtype)} by {algorithm}")
         table = np.empty((self.size, self.size), np.int64)  # [source, dest]
         self._comm.Allgather(rows_out, table)
         with self._guard.together("alltoall"):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..partition import block
-from .buffers import store, work_dtype
+from .buffers import dtype_name, store, work_dtype
 from .group import Group
 from .operators import Operator
 from .plan import Plan, shared_by_node
@@ -79,6 +79,8 @@ class RowPlan(Plan):
 
     def close(self) -> None:
         """Free the plan. Collective; closing twice is allowed."""
+        if self._started:
+            self.wait()
         if self._memory is not None:
             self._source = np.empty(0, self._source.dtype)
             if is_direct(self.buffer):
@@ -104,9 +106,11 @@ class ReduceScatterPlan(RowPlan):
         buffer: np.ndarray | None,
         out: np.ndarray | None,
     ) -> None:
-        text = f"reduce_scatter of {shape} {dtype.name}, op={operator.name}"
+        text = f"reduce_scatter of {shape} {dtype_name(dtype)}, op={operator.name}"
         super().__init__(group, text, algorithm, "ring", buffer, shape, dtype, kept=False)
         comm = group.comm
+        if self.algorithm == "ring" and comm.size > 1 and not operator.commutative:  # for want of shared memory
+            raise ValueError(f"reduce_scatter: the ring needs a commutative op. {group.no_memory}".rstrip())
         row = math.prod(shape[1:])
         bounds = [bound * row for bound in chunk_bounds(shape[0], comm.size)]
         low, high = bounds[comm.rank], bounds[comm.rank + 1]
@@ -146,7 +150,7 @@ class AllgatherPlan(RowPlan):
         buffer: np.ndarray | None,
         out: np.ndarray | None,
     ) -> None:
-        text = f"allgather of {tuple(counts)} rows of shape {row_shape} {dtype.name}"
+        text = f"allgather of {tuple(counts)} rows of shape {row_shape} {dtype_name(dtype)}"
         comm = group.comm
         super().__init__(group, text, algorithm, "ring", buffer, (counts[comm.rank], *row_shape), dtype)
         row = math.prod(row_shape)
@@ -180,7 +184,7 @@ class BroadcastPlan(RowPlan):
     def __init__(
         self, group: Group, dtype: np.dtype, shape: Shape, root: int, algorithm: str, buffer: np.ndarray | None
     ) -> None:
-        text = f"broadcast of {shape} {dtype.name} from root {root}"
+        text = f"broadcast of {shape} {dtype_name(dtype)} from root {root}"
         super().__init__(group, text, algorithm, "native", buffer, shape, dtype)
         self._is_root = group.comm.rank == root
         self._result = self._source
@@ -224,7 +228,7 @@ class AlltoallPlan(RowPlan):
     ) -> None:
         comm = group.comm
         rank = comm.rank
-        text = f"alltoall of rows of shape {row_shape} {dtype.name}"
+        text = f"alltoall of rows of shape {row_shape} {dtype_name(dtype)}"
         row = math.prod(row_shape)
         rows_out, rows_in = (np.concatenate([[0], np.cumsum(c)]) for c in (counts[rank], counts[:, rank]))
         super().__init__(group, text, algorithm, "pairwise", buffer, (int(rows_out[-1]), *row_shape), dtype)

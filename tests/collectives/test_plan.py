@@ -346,7 +346,7 @@ def test_tune_saves_a_table_that_is_read_again(tmp_path, monkeypatch):
 @pytest.mark.parametrize("algorithm", ["hierarchical", "ring", "native"])
 def test_several_under_way_may_end_in_any_order(place, algorithm):
     possible(place, algorithm)
-    plans = [place.plan_allreduce(10_007, "f4", algorithm=algorithm) for _ in range(3)]
+    plans = [place.plan_allreduce(300_000, "f4", algorithm=algorithm) for _ in range(3)]
     for step in range(5):
         for i, plan in enumerate(plans):
             plan.buffer[:] = (place.rank + 1) * (i + 1) + step
@@ -357,7 +357,7 @@ def test_several_under_way_may_end_in_any_order(place, algorithm):
             waiting = [plan for plan in waiting if not plan.test()]
         for i, plan in enumerate(plans):
             total = place.size * (place.size + 1) // 2 * (i + 1) + step * place.size
-            assert_array_equal(plan.buffer, np.full(10_007, total, "f4"))
+            assert_array_equal(plan.buffer, np.full(300_000, total, "f4"))
     for plan in plans:
         plan.close()
 
@@ -396,3 +396,45 @@ def test_kept_plans_are_the_same_on_every_rank(place):
     for op in ("sum", "max", "min", "prod", "mean", "logical_or"):
         assert_array_equal(place.allreduce(large.copy(), op)[:3], place.size if op == "sum" else 1)
     assert place._kept._bytes <= kept_plans.TOTAL_BYTES
+
+
+@several
+@pytest.mark.parametrize("algorithm", ["hierarchical", "ring", "native"])
+def test_ranks_may_wait_for_different_plans_first(place, algorithm):
+    possible(place, algorithm)
+    plans = [place.plan_allreduce(300_000, "f8", algorithm=algorithm) for _ in range(2)]
+    for plan in plans:
+        plan.buffer[:] = place.rank
+        plan.start()
+    for plan in plans if place.rank == 0 else plans[::-1]:
+        plan.wait()
+    for plan in plans:
+        assert_array_equal(plan.buffer[:3], place.size * (place.size - 1) / 2)
+        plan.close()
+
+
+def test_dtypes_that_one_name_does_not_tell_apart(place):
+    swapped = np.ones(5000, ">f8" if place.rank == 0 else "<f8")
+    for _ in range(3):
+        assert_array_equal(place.allreduce(swapped.copy()), place.size)
+    assert_array_equal(place.alltoall([swapped] * place.size)[0], 1)
+    if place.size > 1:
+        values = np.ones(2, "f4" if place.rank == 0 else "f8")
+        with pytest.raises(dpmpi.MismatchError):
+            place.allreduce(dpmpi.pairs(values, np.arange(2)), "argmin")
+
+
+def test_a_plan_outlives_neither_its_array_nor_its_communicator():
+    comm = dpmpi.Communicator()
+    plan = comm.plan_allreduce(100, "f8", buffer=np.ones(100))
+    run = plan.run
+    run()
+    other = comm.plan_allreduce(100, "f8")
+    other.close()
+    plan.close()
+    if comm._group.team is not None:
+        with pytest.raises(RuntimeError, match="this plan is closed"):
+            run()
+    comm.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        comm.allreduce(np.ones(3))

@@ -78,3 +78,13 @@ def test_it_keeps_off_the_ranks_processors_where_it_can(helped):
     ranks = helped._group.topology.local.size
     assert len(its_own) == (1 if len(allowed) > ranks else len(allowed))
     assert its_own <= allowed
+
+
+def test_opened_and_closed_many_times():
+    for _ in range(40):
+        with (
+            dpmpi.Communicator(progress_thread=True) as comm,
+            comm.plan_allreduce(1000, "f8", algorithm="ring") as plan,
+        ):
+            plan.start()
+            plan.wait()

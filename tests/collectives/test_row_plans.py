@@ -230,3 +230,11 @@ def test_nothing_is_left_behind(comm):
             plan.run()
     comm.barrier()
     assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+def test_closing_plans_that_were_started(comm, by):
+    with comm.plan_broadcast(1000, "f8", algorithm=by("native")) as plan:
+        plan.start()
+    with comm.plan_allgather(1000, "f8", algorithm=by("ring")) as plan:
+        plan.start()
+    comm.barrier()
