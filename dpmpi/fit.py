@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .data import Dataset
-from .data.augment import Augmentation
 from .engine import Engine
 from .models import MODELS
 from .preprocess import Coordinates
 from .problem import Problem, Spread, count_batches, take_batches
 from .solvers import SolverResult, lbfgs, sgd
 from .training_rows import find_rows
+
+if TYPE_CHECKING:
+    from .data.augment import Augmentation
 
 SOLVERS = ("lbfgs", "sgd")
 
@@ -214,6 +215,8 @@ def split_parameters(engine: Engine, parameters: np.ndarray, intercept: bool) ->
 
 def digest(parameters: np.ndarray) -> str:
     """A short text that tells different bits apart."""
+    import hashlib
+
     return hashlib.blake2b(parameters.tobytes(), digest_size=16).hexdigest()
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .data import Block, Dataset
-from .data.augment import Augmentation, augmented
 from .data.batches import Batches
 from .data.table import take
 from .data.windows import Windows
@@ -17,6 +16,9 @@ from .engine import Engine
 from .models import Model
 from .preprocess import Coordinates, column_squares, column_sums
 from .training_rows import TrainingRows
+
+if TYPE_CHECKING:
+    from .data.augment import Augmentation
 
 WINDOW_ROWS = 1 << 18  # rows of all ranks that batches are taken from while a Dataset is streamed
 
@@ -144,4 +146,6 @@ def take_batches(
     whole = Block(*rows.shards)
     last = rows.first_row + whole.X.shape[0]
     parts = Batches(rows.n_rows, batch_size, seed).split(epoch, rows.first_row, last)
+    from .data.augment import augmented  # most need it never
+
     return augmented(((take(whole, some), rows.first_row + some) for some in parts), augment, seed, epoch, engine.comm)

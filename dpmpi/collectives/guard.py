@@ -8,7 +8,6 @@ part (a bad argument, a kernel that raised) tells it in the same exchange, and e
 from __future__ import annotations
 
 import functools
-import hashlib
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -94,6 +93,8 @@ def ranges(ranks: Iterable[int]) -> str:
 @functools.lru_cache(maxsize=1024)
 def digest(call: str) -> int:
     """Return 64 bits that differ for different calls."""
+    import hashlib  # with its library, a cost that importing dpmpi should not have
+
     return int.from_bytes(hashlib.blake2b(call.encode(), digest_size=8).digest(), "little") | 1  # never FAILED
 
 

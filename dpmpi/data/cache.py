@@ -8,7 +8,6 @@ It is written under a temporary name and renamed when it is whole. Any number of
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
@@ -51,6 +50,8 @@ def open_cached(
     """
     if wanted.text:
         raise DataError(f"{path}: a cache holds numbers only; leave cache out, or convert the file to Parquet")
+    import hashlib
+
     identity = _identify(path, ranks)
     options = json.dumps([os.path.abspath(path), format, *wanted], default=list)
     name = f"{Path(path).name.strip('*?[]')}-{hashlib.sha256(options.encode()).hexdigest()[:16]}"

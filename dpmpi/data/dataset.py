@@ -11,7 +11,6 @@ import numpy as np
 
 from dpmpi import partition
 
-from .augment import Augmentation, augmented
 from .batches import Batches
 from .errors import BadRow, DataError, Fault, raise_fault
 from .prefetch import prefetch
@@ -21,6 +20,7 @@ from .table import Block, Frame, Table, join, take
 from .windows import Windows
 
 if TYPE_CHECKING:
+    from .augment import Augmentation
     from .source import Source
 
 # A block is large beside what it costs to ask for one, and small beside a rank's memory and its cache of files.
@@ -217,6 +217,8 @@ class Dataset:
             numbered = ((take(whole, some), self.start + some) for some in rows)
         else:
             numbered = prefetch(self._windowed(Windows(self.n_rows, batch_size, window, seed), epoch))
+        from .augment import augmented  # most need it never
+
         return augmented(numbered, tuple(augment), seed, epoch, self._ranks)
 
     def _windowed(self, windows: Windows, epoch: int) -> Iterator[tuple[Block, np.ndarray]]:
