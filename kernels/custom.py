@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -100,6 +99,8 @@ def _version(fn: Callable) -> float:
     cells = [cell.cell_contents for cell in fn.__closure__ or ()]
     plain = [value for value in [*named.values(), *cells] if isinstance(value, (bool, int, float, str))]
     text = repr((code.co_code, code.co_consts, code.co_names, plain))
+    import hashlib  # slow to import, and only this needs it
+
     return float(int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big"))
 
 
