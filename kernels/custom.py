@@ -111,6 +111,8 @@ def _one_process_at_a_time(fn: Callable) -> Iterator[None]:
     import tempfile
 
     code = getattr(fn, "py_func", fn).__code__
+    import hashlib
+
     name = hashlib.sha256(repr((code.co_filename, code.co_firstlineno)).encode()).hexdigest()[:16]
     path = Path(tempfile.gettempdir()) / f"dpmpi-{os.getuid()}-{name}.lock"
     with path.open("w") as file:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
@@ -116,6 +115,8 @@ def _checksum(path: str) -> int | None:
 
 def _build(text: Dataset, cache: str, folder: str, identity: list[Any], ranks: Ranks) -> None:
     """Write the copy; collective. Nothing of it is left where a rank fails."""
+    import secrets  # slow to import
+
     temporary = ranks.share(os.path.join(cache, f".dpmpi-{secrets.token_hex(8)}.tmp"))[0]
     try:
         with ranks.together():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
@@ -60,6 +59,8 @@ def _resolve(path: str | os.PathLike[str]) -> str:
 
 
 def _temporary(target: str) -> str:
+    import secrets  # slow to import
+
     return os.path.join(os.path.dirname(target), f".dpmpi-{secrets.token_hex(8)}.tmp")
 
 
