@@ -3,6 +3,8 @@
 Every kernel is called as ``kernel(*shards, *params, out)``, *adds* into `out` and returns nothing.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from .blas import (
     covariance,
     dense_backward,
@@ -15,7 +17,6 @@ from .blas import (
 )
 from .bootstrap import bootstrap_sums
 from .columns import column_max, column_min, histogram, quantile_sketch, sketch_quantile, sketch_size
-from .custom import loss
 from .groups import group_count, group_max, group_min, group_moments, group_sum
 from .linear import (
     curvature,
@@ -35,6 +36,10 @@ from .moments import moments
 from .reduce import max_into, min_into, prod_into, sum_into
 from .simd import simd_level
 from .threads import in_threads
+
+if TYPE_CHECKING:
+    from .custom import loss
+
 
 __all__ = [
     "bootstrap_sums",
@@ -78,3 +83,12 @@ __all__ = [
     "sum_into",
     "tweedie",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what compiles users' losses when it is first asked for: few need it."""
+    if name == "loss":
+        from .custom import loss
+
+        return loss
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
