@@ -49,7 +49,7 @@ with dpmpi.Engine() as engine:
         told = {"seconds": time.perf_counter() - t}
     else:
         dataset = data.open(path, comm, target=-1 if path.endswith("npy") else "y", max_memory=memory)
-        from dpmpi.training_rows import survey, check_arrays
+        from dpmpi.training.rows import survey, check_arrays
         from dpmpi.kernels import logistic
         rows = survey(engine, dataset, True)
         coef, out = np.zeros(dataset.n_columns + 1), np.zeros(dataset.n_columns + 2)

@@ -12,7 +12,7 @@ import numpy as np
 from .data import Block, Dataset, Frame
 from .data.random_bits import mix
 from .engine import Engine
-from .split import Rows, select
+from .validation import Rows, select
 
 _AT_ONCE = 1 << 16  # rows of an array
 _LANES = (0x243F6A8885A308D3, 0x13198A2E03707344)  # two hashes of 64 bits, started differently

@@ -9,8 +9,8 @@ import numpy as np
 
 from .data import Dataset
 from .engine import Engine
-from .fit import FitResult
 from .models import MODELS
+from .training.fit import FitResult
 
 
 def evaluate(engine: Engine, result: FitResult, X: Any, y: np.ndarray | None = None) -> dict[str, float | None]:

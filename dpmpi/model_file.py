@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from .data import DataError, atomic_write
-from .fit import FitResult, FitState
 from .models import MODELS
 from .preprocess import Pipeline
-from .problem import Spread
+from .training.fit import FitResult, FitState
+from .training.problem import Spread
 
 FORMAT_VERSION = 1
 

@@ -11,8 +11,8 @@ from dpmpi import data
 from dpmpi.models import MODELS
 from dpmpi.prepare import apply_pipeline, apply_unscaled, fit_pipeline
 from dpmpi.preprocess import HashText, Impute, Log, OneHot, Scale
-from dpmpi.problem import Problem, Spread
-from dpmpi.training_rows import find_rows
+from dpmpi.training.problem import Problem, Spread
+from dpmpi.training.rows import find_rows
 
 pytestmark = pytest.mark.mpi
 

@@ -10,13 +10,13 @@ from typing import Any
 from .. import data, model_file
 from ..duplicates import drop_duplicates
 from ..engine import Engine
-from ..fit import SOLVERS, FitResult, fit
 from ..metrics import evaluate
 from ..models import MODELS
 from ..prepare import apply_unscaled, fit_pipeline
 from ..preprocess import text_columns
-from ..split import split
-from ..training_rows import LabelError
+from ..training.fit import SOLVERS, FitResult, fit
+from ..training.rows import LabelError
+from ..validation import split
 from .fit_report import Run, loss_line, metrics_line
 from .options import add_data_options, arrays_or_stream, check_outputs, open_data
 from .preprocess import add_preprocess_options, steps

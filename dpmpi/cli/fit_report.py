@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import data, model_file
 from ..engine import Engine
-from ..fit import FitResult
+from ..training.fit import FitResult
 
 Metrics = dict[str, float | None]
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from .. import data, model_file
 from ..engine import Engine
-from ..fit import FitResult
 from ..metrics import evaluate
+from ..training.fit import FitResult
 from .fit_report import metrics_line
 from .options import add_data_options, arrays_or_stream, check_outputs, load_model, open_for_model
 from .scores import csv_lines, output_columns, predict_rows

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..fit import FitResult
+from ..training.fit import FitResult
 
 
 def output_columns(classifier: bool) -> tuple[str, ...]:

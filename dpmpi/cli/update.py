@@ -8,8 +8,8 @@ from dataclasses import replace
 from .. import data
 from ..engine import Engine
 from ..metrics import evaluate
-from ..partial_fit import partial_fit
-from ..training_rows import LabelError
+from ..training.partial_fit import partial_fit
+from ..training.rows import LabelError
 from .fit_report import Run, metrics_line
 from .options import arrays_or_stream, check_outputs, load_model, open_for_model
 from .preprocess import PREPROCESSING

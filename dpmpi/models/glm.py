@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import kernels
+from ..kernels import logistic, squared
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def _expit(z: np.ndarray) -> np.ndarray:
 MODELS = {
     model.name: model
     for model in (
-        Model("linear", kernels.squared, _identity, classifier=False, curvature=1.0),
-        Model("logistic", kernels.logistic, _expit, classifier=True, curvature=0.25),
+        Model("linear", squared, _identity, classifier=False, curvature=1.0),
+        Model("logistic", logistic, _expit, classifier=True, curvature=0.25),
     )
 }

@@ -9,8 +9,8 @@ import pytest
 
 from dpmpi import model_file
 from dpmpi.cli import main
-from dpmpi.fit import FitResult
 from dpmpi.preprocess import Impute, OneHot, Pipeline
+from dpmpi.training.fit import FitResult
 
 ENCODED = model_file.SavedModel(
     FitResult("linear", "lbfgs", np.ones(3), 0.5, 0.0, 1, True, "", [], 0.0, None),

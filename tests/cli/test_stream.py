@@ -17,8 +17,8 @@ from dpmpi import data, model_file
 from dpmpi.cli import main
 from dpmpi.cli.arrivals import Line, arrivals
 from dpmpi.cli.stream import Answers
-from dpmpi.fit import FitResult
 from dpmpi.preprocess import Impute, OneHot, Pipeline
+from dpmpi.training.fit import FitResult
 
 LINEAR = FitResult("linear", "lbfgs", np.array([2.0, 10.0, 20.0]), 0.5, 0.0, 1, True, "", [], 0.0, None)
 PIPELINE = Pipeline((Impute(values=(7.0,)), OneHot(("s",), categories=(("x", "y"),))), ("a",), ("s",))

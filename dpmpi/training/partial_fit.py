@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from .engine import Engine
+from ..engine import Engine
+from ..models import MODELS
+from ..solvers import step
 from .fit import FitResult, FitState, check_model, check_steps, digest, split_parameters
-from .models import MODELS
 from .problem import Problem, Spread, count_batches, take_batches
-from .solvers import step
-from .training_rows import find_rows
+from .rows import find_rows
 
 
 def partial_fit(

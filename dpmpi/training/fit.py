@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .data import Dataset
-from .engine import Engine
-from .models import MODELS
-from .preprocess import Coordinates
+from ..data import Dataset
+from ..engine import Engine
+from ..models import MODELS
+from ..preprocess import Coordinates
+from ..solvers import SolverResult, lbfgs, sgd
 from .problem import Problem, Spread, count_batches, take_batches
-from .solvers import SolverResult, lbfgs, sgd
-from .training_rows import find_rows
+from .rows import find_rows
 
 if TYPE_CHECKING:
-    from .data.augment import Augmentation
+    from ..data.augment import Augmentation
 
 SOLVERS = ("lbfgs", "sgd")
 
@@ -74,7 +74,7 @@ class FitResult:
 
     def linear_predictor(self, X: Any) -> np.ndarray:
         """Return ``X @ coef + intercept`` (n,) float64 for X (n, d): dense, CSR, or a Dataset's rows on this rank."""
-        from .kernels import linear_predictor
+        from ..kernels import linear_predictor
 
         if isinstance(X, Dataset):
             return np.concatenate([np.zeros(0), *(self.linear_predictor(block.X) for block in X.blocks())])

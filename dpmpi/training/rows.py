@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .data import Block, Dataset
-from .engine import Engine
+from ..data import Block, Dataset
+from ..engine import Engine
 
 # What the standardised coordinates are estimated from, over all ranks: a spread is needed, not an exact value.
 SAMPLE_ROWS = 1 << 16

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .data import Block, Dataset
-from .data.batches import Batches
-from .data.table import take
-from .data.windows import Windows
-from .engine import Engine
-from .models import Model
-from .preprocess import Coordinates, column_squares, column_sums
-from .training_rows import TrainingRows
+from ..data import Block, Dataset
+from ..data.batches import Batches
+from ..data.table import take
+from ..data.windows import Windows
+from ..engine import Engine
+from ..models import Model
+from ..preprocess import Coordinates, column_squares, column_sums
+from .rows import TrainingRows
 
 if TYPE_CHECKING:
-    from .data.augment import Augmentation
+    from ..data.augment import Augmentation
 
 WINDOW_ROWS = 1 << 18  # rows of all ranks that batches are taken from while a Dataset is streamed
 
@@ -146,6 +146,6 @@ def take_batches(
     whole = Block(*rows.shards)
     last = rows.first_row + whole.X.shape[0]
     parts = Batches(rows.n_rows, batch_size, seed).split(epoch, rows.first_row, last)
-    from .data.augment import augmented  # most need it never
+    from ..data.augment import augmented  # most need it never
 
     return augmented(((take(whole, some), rows.first_row + some) for some in parts), augment, seed, epoch, engine.comm)

@@ -1,0 +1,1 @@
+"""Fit models: join the engine, the rows, a model and a solver."""
