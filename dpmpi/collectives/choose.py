@@ -17,7 +17,8 @@ import numpy as np
 
 from ..kernels import node
 from .buffers import work_dtype
-from .group import Call, Group
+from .call import Call
+from .group import Group
 from .measure import measure, measure_thoroughly
 from .table import Table, load, save
 

@@ -11,9 +11,10 @@ import numpy as np
 from ..kernels import node
 from .bucket import Bucket
 from .buffers import check_array, check_out, dtype_name, flat_work, store, work_dtype
+from .call import Call
 from .choose import Chooser
 from .compressed import chosen_wire
-from .group import ALGORITHMS, Call
+from .group import ALGORITHMS
 from .kept_plans import KeptPlans
 from .mpi import MPI
 from .operators import Op, operator

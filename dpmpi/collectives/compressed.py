@@ -23,13 +23,13 @@ Aji, K. Heafield, "Sparse communication for distributed gradient descent", EMNLP
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..kernels import wire as codes
+from .algorithm import Finish
 from .mpi import MPI
 from .operators import Operator
 from .ring import chunk_bounds
@@ -100,7 +100,7 @@ class CompressedAllreduce:
         comm: MPI.Comm,
         array: np.ndarray,
         wire: Wire,
-        finish: Callable[[np.ndarray], None] | None,
+        finish: Finish | None,
         tag: int,
         pieces: Sequence[int],
     ) -> None:
@@ -144,13 +144,9 @@ class CompressedAllreduce:
             self._encode(self._chunks[r], self._lost[piece][r], self._parts[r])
             self._part_sends[r].Start()
 
-    def advance(self, wait: bool) -> bool:
-        """Go on as far as messages allow; with `wait` to the end. Return whether all is done."""
-        while not (self._add_parts() and self._take_results() and self._all_sent()):
-            if not wait:
-                return False
-            os.sched_yield()
-        return True
+    def advance(self) -> bool:
+        """Go on as far as messages allow; return whether all is done."""
+        return self._add_parts() and self._take_results() and self._all_sent()
 
     def _add_parts(self) -> bool:
         """Add the nodes' parts of the own chunk as they come, in the nodes' order; code and send the sum."""

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..kernels import node
-from .buffers import dtype_name, work_dtype
-from .compressed import CompressedAllreduce, Wire
-from .guard import Guard, digest
+from .algorithm import Algorithm, Finish, Whole
+from .buffers import work_dtype
+from .call import Call
+from .compressed import CompressedAllreduce
+from .guard import Guard
 from .hierarchical import BetweenNodes, HierarchicalAllreduce, Slices
 from .mpi import MPI
 from .native import NativeAllreduce, supports
+from .node_allreduce import NodeAllreduce
 from .node_doubling import NodeExchange
 from .operators import Operator
-from .progress import Progress
-from .recursive_doubling import Exchange
+from .progress import Pollable, Progress
+from .recursive_doubling import DoublingAllreduce, Exchange
 from .ring import RingAllreduce
 from .shared_memory import NoSharedMemory, SharedMemory
 from .staging import PIECES_AT_ONCE, Layout, Staging
 from .topology import Topology
 
-ORDERS = ("fixed", "any")
 ALGORITHMS = ("node", "hierarchical", "ring", "recursive_doubling", "native")
 
 STAGE_BYTES = 512 << 10  # a staging buffer: larger ones leave the cache, smaller ones wait more often
@@ -35,61 +34,6 @@ TWO_NODES_SMALL_BYTES = 256 << 10  # up to here recursive doubling takes the pla
 SMALL_SHARED_BYTES = 2 << 10  # the same for arrays in shared memory, where slicing costs no copies
 FIRST_TAG, TAGS = 16, 32704  # each prepared algorithm has PIECES_AT_ONCE of its own: several may be under way
 SPINS = 50  # polls, a few microseconds, before a waiting rank yields its processor: another rank may need it
-
-
-Finish = Callable[[np.ndarray], None]
-
-
-@dataclass(frozen=True)
-class Call:
-    """One all-reduce: what the ranks must agree on.
-
-    Attributes:
-        operator, dtype, n: the operator, and dtype and number of the elements.
-        order: "fixed", or "any" when the ranks' values may be combined in another order from run to run.
-        wire: how they travel between nodes; None for as they are.
-
-    Raises ValueError for another order.
-    """
-
-    operator: Operator
-    dtype: np.dtype
-    n: int
-    order: str = "fixed"
-    wire: Wire | None = None
-
-    def __post_init__(self) -> None:
-        if self.order not in ORDERS:
-            raise ValueError(f"order must be one of {', '.join(ORDERS)}, not {self.order!r}")
-
-    def __str__(self) -> str:
-        text = f"allreduce of {self.n} {dtype_name(self.dtype)}, op={self.operator.name}"
-        if self.order != "fixed":
-            text += f", order={self.order}"
-        return text if self.wire is None else f"{text}, wire={self.wire}"
-
-    @property
-    def digest(self) -> int:
-        """What is announced: the number that `node.Team.allreduce` forms, or else a digest of the text."""
-        plain = self.order == "fixed" and self.wire is None
-        number = node.signature(self.operator.code, self.dtype.newbyteorder("="), self.n) if plain else 0
-        return number or digest(str(self))
-
-
-class Algorithm(Protocol):
-    """An all-reduce of one array, prepared. Collective, all but `close`."""
-
-    def run(self) -> None:
-        """Run from start to end."""
-
-    def start(self) -> None:
-        """Begin."""
-
-    def advance(self, wait: bool) -> bool:
-        """Go on, with `wait` to the end; return whether all is done."""
-
-    def close(self) -> None:
-        """Free what it holds."""
 
 
 class Group:
@@ -123,7 +67,7 @@ class Group:
         self.guard = Guard(comm, self.team.agree if self.team is not None and in_memory else self.exchange.agree)
         self._announcing = "node" if in_memory else "recursive_doubling"
         self._prepared = 0
-        self.under_way: list[Any] = []  # started plans, which go on while this rank waits for another one
+        self.under_way: list[Pollable] = []  # started plans, which go on while this rank waits for another one
         self.progress = Progress(self.topology.local) if progress_thread else None
 
     def _open_memory(self) -> None:
@@ -199,13 +143,14 @@ class Group:
         finish = (lambda part: np.divide(part, size, out=part)) if call.operator.is_mean else None
         tag = FIRST_TAG if self.announces(name, call) else self.next_tag()
         if name == "node":
-            return NodeAllreduce(self, call, work, loop, memory)
+            assert self.team is not None
+            return NodeAllreduce(self.team, self.guard, call, work, loop, memory)
         if name == "hierarchical" and not self._is_small(call):
             return self._hierarchical(call, work, loop, finish, tag, memory)
         if name == "ring":
             return RingAllreduce(self.comm, work, loop, finish, tag)
         if name in ("recursive_doubling", "hierarchical"):
-            return DoublingAllreduce(self, call, work, loop, finish)
+            return DoublingAllreduce(self.exchange.run, self.guard, call, work, loop, finish)
         return NativeAllreduce(self.comm, work, call.operator, finish)
 
     def next_tag(self) -> int:
@@ -248,53 +193,3 @@ class Group:
         self._close_memory()
         self.topology.close()
         self.comm.Free()
-
-
-class AtOnce:
-    """An algorithm that begins and ends in `start`: what all ranks start in one order they may wait for in any."""
-
-    run: Callable[[], None]
-
-    def start(self) -> None:
-        """Run from start to end."""
-        self.run()
-
-    def advance(self, wait: bool) -> bool:
-        """All is done."""
-        return True
-
-    def close(self) -> None:
-        """Nothing to free."""
-
-
-class NodeAllreduce(AtOnce):
-    """All-reduce among the ranks of one node: see `kernels/node.h`."""
-
-    def __init__(self, group: Group, call: Call, work: np.ndarray, loop: int, memory: SharedMemory | None) -> None:
-        assert group.team is not None
-        addresses = memory.addresses if memory is not None else [work.ctypes.data]
-        code = memoryview(work.dtype.type(0)).format.encode() if call.operator.is_mean else None
-        told = functools.partial(group.guard.tell, str(call))
-        plan = group.team.plan(call.digest, addresses, work, len(work), work.itemsize, loop, code, told)
-        self.run, self.close = plan.run, plan.close  # type: ignore[method-assign]
-
-
-class DoublingAllreduce(AtOnce):
-    """All-reduce by recursive doubling."""
-
-    def __init__(self, group: Group, call: Call, work: np.ndarray, loop: int, finish: Finish | None) -> None:
-        self._group, self._call, self._work, self._loop, self._finish = group, call, work, loop, finish
-
-    def run(self) -> None:
-        """Run from start to end."""
-        if not self._group.exchange.run(self._call.digest, self._work, self._loop):
-            self._group.guard.tell(str(self._call))
-        if self._finish is not None:
-            self._finish(self._work)
-
-
-class Whole(AtOnce):
-    """An algorithm in memory that other arrays need too, which must not be under way beside it."""
-
-    def __init__(self, algorithm: Algorithm) -> None:
-        self.run, self.close = algorithm.run, algorithm.close  # type: ignore[method-assign]

@@ -24,13 +24,13 @@ rings: see `node_doubling.py`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from ..kernels.parts import combine_ranges
+from .algorithm import Algorithm
 from .mpi import MPI
 from .ring import chunk_bounds
 from .staging import PIECES_AT_ONCE, Staging
@@ -57,8 +57,8 @@ class BetweenNodes(Protocol):
     def start(self, piece: int) -> None:
         """Begin with what the array holds now, the sum of this piece within the node."""
 
-    def advance(self, wait: bool) -> bool:
-        """Go on, with `wait` to the end; return whether all is done."""
+    def advance(self) -> bool:
+        """Go on without waiting; return whether all is done."""
 
     def close(self) -> None:
         """Free the requests."""
@@ -67,7 +67,7 @@ class BetweenNodes(Protocol):
 MakeBetween = Callable[[np.ndarray, int, Sequence[int]], BetweenNodes]
 
 
-class HierarchicalAllreduce:
+class HierarchicalAllreduce(Algorithm):
     """All-reduce of `work` (n,), 1-D contiguous.
 
     Args:
@@ -118,17 +118,9 @@ class HierarchicalAllreduce:
         self._ready = self._started = self._done = 0
         self._copied = [0] * self._count
         self._make_ready(0)
-        self.advance(wait=False)
+        self.advance()
 
-    def advance(self, wait: bool) -> bool:
-        """Go on with what can be done now; with `wait` until all is done. Return whether it is."""
-        while not self._step():
-            if not wait:
-                return False
-            os.sched_yield()
-        return True
-
-    def _step(self) -> bool:
+    def advance(self) -> bool:
         """Do what can be done without waiting; return whether all is done."""
         if self._between:
             self._drive()
@@ -147,7 +139,7 @@ class HierarchicalAllreduce:
             self._between[self._started].start(self._started)
             self._started += 1
         under_way = range(self._done, self._started)
-        finished = [self._between[k].advance(wait=False) for k in under_way]
+        finished = [self._between[k].advance() for k in under_way]
         for is_done in finished:
             if not is_done:
                 break
@@ -181,11 +173,6 @@ class HierarchicalAllreduce:
                 self._staging.input(k % PIECES_AT_ONCE)[: piece.nbytes].view(piece.dtype)[:] = piece
         self._ready = last
         self._staging.ready.publish(self._first + last)
-
-    def run(self) -> None:
-        """Run from start to end."""
-        self.start()
-        self.advance(wait=True)
 
     def close(self) -> None:
         """Free the requests."""

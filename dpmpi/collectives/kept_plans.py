@@ -7,7 +7,8 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from .group import Call, Group
+from .call import Call
+from .group import Group
 from .plan import AllreducePlan
 
 # Up to so many bytes copying an array costs less than setting the algorithm up; others have next to nothing to set up.

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .group import Algorithm, Call, Group
+from .algorithm import Algorithm
+from .call import Call
+from .group import Group
 from .mpi import MPI
 from .operators import OPERATORS
 from .table import QUICK_MARGIN, TUNED_MARGIN, Samples, Table

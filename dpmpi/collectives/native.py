@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
+from .algorithm import Algorithm, Finish
 from .mpi import MPI
 from .operators import Operator
 
@@ -22,7 +21,7 @@ def supports(operator: Operator, dtype: np.dtype) -> bool:
     return dtype.kind in kinds and dtype != np.float16
 
 
-class NativeAllreduce:
+class NativeAllreduce(Algorithm):
     """``MPI_Allreduce`` in place on one buffer."""
 
     def __init__(
@@ -30,7 +29,7 @@ class NativeAllreduce:
         comm: MPI.Intracomm,
         buffer: np.ndarray,
         operator: Operator,
-        finish: Callable[[np.ndarray], None] | None = None,
+        finish: Finish | None = None,
     ) -> None:
         if operator.mpi is None:
             raise ValueError(f"MPI has no operator for {operator.name}")
@@ -41,11 +40,9 @@ class NativeAllreduce:
         """Begin."""
         self._request = self._comm.Iallreduce(MPI.IN_PLACE, self._buffer, self._op)
 
-    def advance(self, wait: bool) -> bool:
+    def advance(self) -> bool:
         """Let MPI go on; return whether all is done."""
-        if wait:
-            self._request.Wait()
-        elif not self._request.Test():
+        if not self._request.Test():
             return False
         self._done()
         return True
@@ -58,6 +55,3 @@ class NativeAllreduce:
     def _done(self) -> None:
         if self._finish is not None:
             self._finish(self._buffer)
-
-    def close(self) -> None:
-        """Nothing to free."""

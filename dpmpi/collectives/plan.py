@@ -10,8 +10,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from .algorithm import Algorithm, AtOnce
 from .buffers import store
-from .group import Algorithm, AtOnce, Call, Group
+from .call import Call
+from .group import Group
 from .shared_memory import NoSharedMemory, SharedMemory
 
 AnyPlan = TypeVar("AnyPlan", bound="Plan")
@@ -95,7 +97,7 @@ class Plan:
             algorithm = self._prepared
             if algorithm is None or not self._started or isinstance(algorithm, AtOnce):
                 return True
-            self._done = self._done or algorithm.advance(wait=False)
+            self._done = self._done or algorithm.advance()
             return self._done
         finally:
             self._lock.release()
@@ -112,7 +114,7 @@ class Plan:
         if not self._started:
             raise RuntimeError("this plan was not started")
         with self._lock:
-            if not self._done and not algorithm.advance(wait=False):
+            if not self._done and not algorithm.advance():
                 return False
             self._started = False
         self._group.under_way.remove(self)

@@ -19,10 +19,14 @@ International Journal of High Performance Computing Applications 19 (2005) 49-66
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 
 from ..kernels import reduce
+from .algorithm import AtOnce, Finish
+from .call import Call
+from .guard import Guard
 from .mpi import MPI, wait_for
 
 _TAG = 6
@@ -106,3 +110,26 @@ class Exchange:
 
 
 _NOTHING = np.empty(0, np.uint8)
+
+
+class DoublingAllreduce(AtOnce):
+    """All-reduce by recursive doubling: by ``exchange`` of an `Exchange`, or what takes its place."""
+
+    def __init__(
+        self,
+        exchange: Callable[[int, np.ndarray, int], bool],
+        guard: Guard,
+        call: Call,
+        work: np.ndarray,
+        loop: int,
+        finish: Finish | None,
+    ) -> None:
+        self._exchange, self._guard = exchange, guard
+        self._call, self._work, self._loop, self._finish = call, work, loop, finish
+
+    def run(self) -> None:
+        """Run from start to end."""
+        if not self._exchange(self._call.digest, self._work, self._loop):
+            self._guard.tell(str(self._call))
+        if self._finish is not None:
+            self._finish(self._work)

@@ -21,13 +21,13 @@ Parallel and Distributed Computing 69 (2009) 117-124.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ..kernels import reduce
 from ..partition import block
+from .algorithm import Algorithm, Finish
 from .mpi import MPI
 
 SEGMENT_BYTES = 1 << 20  # large enough to hide a message's latency, small enough to be reduced from the L2 cache
@@ -57,7 +57,7 @@ def schedule(bounds: Bounds, rank: int, first: int, length: int) -> list[list[tu
     return [list(segments(bounds[chunk], bounds[chunk + 1], length)) for chunk in chunks]
 
 
-class Ring:
+class Ring(Algorithm):
     """One of the ring's two halves on one buffer, with persistent requests: made once, run many times.
 
     Args:
@@ -101,17 +101,12 @@ class Ring:
         if self._at_once:
             MPI.Prequest.Startall(self._sends[: self._at_once])
 
-    def advance(self, wait: bool) -> bool:
-        """Take what has come in, reduce it, pass it on; with `wait` until all is done. Return whether all is done.
-
-        A rank that waits lets others have its processor: MPI's own wait does not.
-        """
+    def advance(self) -> bool:
+        """Take what has come in, reduce it, pass it on; return whether all is done."""
         while self._next < len(self._targets):
             i = self._next
-            while not self._receives[i].Test():
-                if not wait:
-                    return False
-                os.sched_yield()
+            if not self._receives[i].Test():
+                return False
             if self._loop is not None:
                 reduce.combine(self._loop, self._arriving[i], self._targets[i])
             if i + self._posted < len(self._targets):
@@ -119,16 +114,7 @@ class Ring:
             if self._at_once + i < len(self._sends):
                 self._sends[self._at_once + i].Start()
             self._next += 1
-        while not MPI.Request.Testall(self._sends):
-            if not wait:
-                return False
-            os.sched_yield()
-        return True
-
-    def run(self) -> None:
-        """Run from start to end."""
-        self.start()
-        self.advance(wait=True)
+        return bool(MPI.Request.Testall(self._sends))
 
     def close(self) -> None:
         """Free the requests."""
@@ -136,7 +122,7 @@ class Ring:
             request.Free()
 
 
-class RingAllreduce:
+class RingAllreduce(Algorithm):
     """Reduce-scatter, then all-gather, of one buffer; `finish` is applied to the reduced chunk in between."""
 
     def __init__(
@@ -144,7 +130,7 @@ class RingAllreduce:
         comm: MPI.Comm,
         buffer: np.ndarray,
         loop: int,
-        finish: Callable[[np.ndarray], None] | None = None,
+        finish: Finish | None = None,
         tag: int = 0,
     ) -> None:
         bounds = chunk_bounds(len(buffer), comm.size)
@@ -157,10 +143,10 @@ class RingAllreduce:
         self._half = 0
         self._halves[0].start()
 
-    def advance(self, wait: bool) -> bool:
-        """Go on as far as messages allow; with `wait` to the end. Return whether all is done."""
+    def advance(self) -> bool:
+        """Go on as far as messages allow; return whether all is done."""
         while self._half < 2:
-            if not self._halves[self._half].advance(wait):
+            if not self._halves[self._half].advance():
                 return False
             if self._half == 0:
                 if self._finish is not None:
@@ -168,11 +154,6 @@ class RingAllreduce:
                 self._halves[1].start()
             self._half += 1
         return True
-
-    def run(self) -> None:
-        """Run from start to end."""
-        self.start()
-        self.advance(wait=True)
 
     def close(self) -> None:
         """Free the requests."""

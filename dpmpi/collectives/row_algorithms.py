@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..kernels import reduce
-from .group import AtOnce
+from .algorithm import Algorithm, AtOnce
 from .mpi import MPI
 
 PIECE_BYTES = 64 << 20  # of a message, below every MPI's limit
@@ -50,34 +50,35 @@ class NodeCopies(AtOnce):
         self._meet()
 
 
-class NativeBroadcast:
+class Messages(Algorithm):
+    """An algorithm whose steps MPI takes itself: all that is left is to wait for `requests`."""
+
+    def __init__(self) -> None:
+        self.requests: Sequence[MPI.Request] = ()
+
+    def advance(self) -> bool:
+        """Let MPI go on; return whether all is done."""
+        return bool(MPI.Request.Testall(self.requests))
+
+
+class NativeBroadcast(Messages):
     """``MPI_Bcast`` of one 1-D contiguous array, piece by piece."""
 
     def __init__(self, comm: MPI.Intracomm, array: np.ndarray, root: int) -> None:
+        super().__init__()
         self._comm, self._root, self._pieces = comm, root, pieces(array)
-        self._requests: list[MPI.Request] = []
 
     def start(self) -> None:
         """Begin."""
-        self._requests = [self._comm.Ibcast(piece, self._root) for piece in self._pieces]
-
-    def advance(self, wait: bool) -> bool:
-        """Let MPI go on; return whether all is done."""
-        if wait:
-            MPI.Request.Waitall(self._requests)
-            return True
-        return bool(MPI.Request.Testall(self._requests))
+        self.requests = [self._comm.Ibcast(piece, self._root) for piece in self._pieces]
 
     def run(self) -> None:
         """Run from start to end."""
         for piece in self._pieces:
             self._comm.Bcast(piece, self._root)
 
-    def close(self) -> None:
-        """Nothing to free."""
 
-
-class PairwiseAlltoall:
+class PairwiseAlltoall(Messages):
     """Messages between all ranks, each beginning with another: ``parts[r]`` to rank r, ``received[r]`` from it.
 
     Args:
@@ -86,38 +87,28 @@ class PairwiseAlltoall:
         tag: of the messages.
     """
 
+    requests: list[MPI.Prequest]
+
     def __init__(
         self, comm: MPI.Intracomm, parts: Sequence[np.ndarray], received: Sequence[np.ndarray], tag: int
     ) -> None:
         rank, size = comm.rank, comm.size
-        self._requests: list[MPI.Prequest] = []
+        self.requests = []
         self._own = received[rank], parts[rank]
         for step in range(1, size):
             source, dest = (rank - step) % size, (rank + step) % size
-            self._requests += [comm.Recv_init(piece, source, tag) for piece in pieces(received[source])]
-            self._requests += [comm.Send_init(piece, dest, tag) for piece in pieces(parts[dest])]
+            self.requests += [comm.Recv_init(piece, source, tag) for piece in pieces(received[source])]
+            self.requests += [comm.Send_init(piece, dest, tag) for piece in pieces(parts[dest])]
 
     def start(self) -> None:
         """Begin."""
-        MPI.Prequest.Startall(self._requests)
+        MPI.Prequest.Startall(self.requests)
         target, source = self._own
         target[:] = source
 
-    def advance(self, wait: bool) -> bool:
-        """Let messages go on; return whether all is done."""
-        if wait:
-            MPI.Request.Waitall(self._requests)
-            return True
-        return bool(MPI.Request.Testall(self._requests))
-
-    def run(self) -> None:
-        """Run from start to end."""
-        self.start()
-        self.advance(wait=True)
-
     def close(self) -> None:
         """Free the requests."""
-        for request in self._requests:
+        for request in self.requests:
             request.Free()
 
 
