@@ -88,8 +88,14 @@ def _compile(fn: Callable, dtype: str) -> Any:
             return numba.cfunc(signature, cache=True, **options)(loop)
     except numba.errors.NumbaError as error:
         raise TypeError(
-            f"fn must be a function fn(y, z) -> (loss, dloss/dz) that Numba can compile: {error}"
+            f"fn must be a function fn(y, z) -> (loss, dloss/dz) that Numba can compile: {why_not_compiled(error)}"
         ) from error
+
+
+def why_not_compiled(error: Exception) -> str:
+    """Return the line of Numba's error that says what the user's code does wrong; the others tell Numba's own steps."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line for line in lines if line and not line.startswith("Failed in")), type(error).__name__)
 
 
 def _version(fn: Callable) -> float:

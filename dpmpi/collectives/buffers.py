@@ -20,14 +20,14 @@ def check_array(array: object, op: Op | None = None) -> np.ndarray:
     return array
 
 
-def check_out(out: object, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return `out` if it can hold a result of this shape with the dtype of `array`; raise TypeError or ValueError."""
+def check_out(out: object, dtype: np.dtype, shape: tuple[int, ...], name: str = "out") -> np.ndarray:
+    """Return the argument `name` if it can hold such a result; raise TypeError or ValueError if not."""
     if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
-    if out.dtype != array.dtype or out.shape != shape:
-        raise ValueError(f"out must be {array.dtype} of shape {shape}, but is {out.dtype} of shape {out.shape}")
+        raise TypeError(f"{name} must be a NumPy array, not {type(out).__name__}")
+    if out.dtype != dtype or out.shape != shape:
+        raise ValueError(f"{name} must be {dtype} of shape {shape}, but is {out.dtype} of shape {out.shape}")
     if not out.flags.writeable:
-        raise ValueError("out is read-only")
+        raise ValueError(f"{name} is read-only")
     return out
 
 

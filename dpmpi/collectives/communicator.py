@@ -199,7 +199,7 @@ class Communicator(RowCollectives):
         dimensions = (shape,) if isinstance(shape, int) else tuple(shape)
         if buffer is not None:
             check_array(buffer)
-            check_out(buffer, np.empty(0, dtype), dimensions)
+            check_out(buffer, dtype, dimensions, "buffer")
         call = Call(chosen, dtype, math.prod(dimensions), order, chosen_wire(wire, wire_k, chosen, dtype))
         self._check_possible(call, algorithm)
         return call
@@ -218,10 +218,18 @@ class Communicator(RowCollectives):
 
     def explain(self, nbytes: int, op: Op = "sum", dtype: Any = np.float32, *, order: str = "fixed") -> str:
         """Say which algorithm combines `nbytes` bytes, with the expected time of each candidate. Collective."""
+        dtype = np.dtype(dtype)
+        try:
+            if nbytes < 0:
+                raise ValueError(f"explain: nbytes must not be negative, but is {nbytes}")
+            operator(op).check(dtype)
+            call = Call(operator(op), dtype, nbytes // dtype.itemsize, order)
+        except (TypeError, ValueError) as error:
+            self._guard.fail(error)
         if self.size == 1:
             return f"all-reduce of {nbytes} bytes: nothing to do on one rank"
-        dtype = np.dtype(dtype)
-        return self._chooser.explain(Call(operator(op), dtype, nbytes // dtype.itemsize, order))
+        self._guard.agree(f"explain of {call}")
+        return self._chooser.explain(call)
 
     def tune(self) -> str:
         """Measure every algorithm thoroughly, save the times for later jobs of this kind; return where. Collective."""
@@ -268,7 +276,7 @@ class Communicator(RowCollectives):
     def _target(self, array: np.ndarray, op: Op, out: np.ndarray | None) -> np.ndarray:
         array = check_array(array, op)
         if out is not None:
-            return check_out(out, array, array.shape)
+            return check_out(out, array.dtype, array.shape)
         if not array.flags.writeable:
             raise ValueError("allreduce: the array is read-only; pass out= for the result")
         return array

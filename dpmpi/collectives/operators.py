@@ -149,5 +149,7 @@ def _compiled(function: Callable[..., None], dtype: np.dtype) -> Any:
             inner(numba.carray(out, n), numba.carray(x, n))
 
     except numba.core.errors.NumbaError as error:
-        raise TypeError(f"op cannot be compiled by Numba for dtype {dtype}: {error}") from error
+        from ..kernels.custom import why_not_compiled
+
+        raise TypeError(f"op cannot be compiled by Numba for dtype {dtype}: {why_not_compiled(error)}") from error
     return loop

@@ -76,7 +76,7 @@ class RowCollectives(Ranks):
             )
         if out is not None:
             start, stop = block(shape[0], self.size, self.rank)
-            check_out(out, np.empty(0, dtype), (stop - start, *shape[1:]))
+            check_out(out, dtype, (stop - start, *shape[1:]))
         return f"reduce_scatter of {shape} {dtype_name(dtype)}, op={operator(op).name}"
 
     def allgather(self, array: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
@@ -136,7 +136,7 @@ class RowCollectives(Ranks):
         counts = self._comm.allgather(shape[0])
         with self._guard.together("allgather"):
             if out is not None:
-                check_out(out, np.empty(0, dtype), (sum(counts), *shape[1:]))
+                check_out(out, dtype, (sum(counts), *shape[1:]))
         return counts
 
     def broadcast(self, array: np.ndarray, root: int = 0) -> np.ndarray:
@@ -198,7 +198,7 @@ class RowCollectives(Ranks):
             if len(parts) != self.size:
                 raise ValueError(f"alltoall: give one array for each of the {self.size} ranks, not {len(parts)}")
             kinds = {(check_array(part).dtype, part.shape[1:]) for part in parts}
-            if len(kinds) > 1 or parts[0].ndim == 0:
+            if len(kinds) > 1 or any(part.ndim == 0 for part in parts):
                 raise ValueError("alltoall: the arrays must have rows, one dtype and the same lengths but the first")
         except (TypeError, ValueError) as error:
             self._guard.fail(error)
@@ -250,7 +250,7 @@ class RowCollectives(Ranks):
         self._comm.Allgather(rows_out, table)
         with self._guard.together("alltoall"):
             if out is not None:
-                check_out(out, np.empty(0, dtype), (int(table[:, self.rank].sum()), *shape[1:]))
+                check_out(out, dtype, (int(table[:, self.rank].sum()), *shape[1:]))
         return AlltoallPlan(self._group, dtype, table, shape[1:], algorithm, buffer, out)
 
     def _planned_source(
@@ -273,7 +273,7 @@ class RowCollectives(Ranks):
         return dimensions, dtype
 
     def _check_root(self, root: int) -> None:
-        if not (isinstance(root, int) and 0 <= root < self.size):
+        if not (isinstance(root, (int, np.integer)) and 0 <= root < self.size):
             raise ValueError(f"root must be a rank, 0 to {self.size - 1}, not {root!r}")
 
     def scatter(self, *arrays: Any, root: int = 0) -> tuple[Any, ...]:

@@ -172,6 +172,7 @@ def test_a_users_operator(comm):
         (lambda c: c.plan_allgather(3, "O"), TypeError, "not dtype object"),
         (lambda c: c.plan_allgather(3, "f8", buffer=np.ones(4)), ValueError, "buffer must be float64 of shape"),
         (lambda c: c.plan_broadcast(3, "f8", c.size), ValueError, "root must be a rank"),
+        (lambda c: c.alltoall([np.ones(3)] * (c.size - 1) + [np.array(1.0)]), ValueError, "the arrays must have rows"),
         (lambda c: c.plan_alltoall([1] * (c.size + 1), (), "f8"), ValueError, "counts must hold a number"),
         (lambda c: c.plan_alltoall([-1] * c.size, (), "f8"), ValueError, "counts must hold a number"),
     ],
@@ -219,6 +220,9 @@ def test_too_little_shared_memory_falls_back(comm, monkeypatch):
         plan.buffer[:] = comm.rank
         plan.run()
         assert_array_equal(plan.out, np.repeat(np.arange(comm.size), 3))
+    with pytest.raises(ValueError, match="the ring needs a commutative op"):
+        comm.plan_reduce_scatter(3, "f8", lambda acc, x: None)
+    comm.barrier()
 
 
 def test_nothing_is_left_behind(comm):
