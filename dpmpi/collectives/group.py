@@ -150,8 +150,8 @@ class Group:
             self.slices = Slices(self.comm, self.topology)
             if self.comm.allreduce(self.topology.is_contiguous, MPI.LAND):
                 stages = [self.memory.part(rank)[node.PART_BYTES :] for rank in range(local.size)]
-                leaders = Exchange(self.slices.across) if local.rank == 0 else None
-                self.exchange = NodeExchange(self.team, stages, local.rank, leaders)
+                self.exchange.close()
+                self.exchange = NodeExchange(self.team, stages, self.slices.across if local.rank == 0 else None)
 
     def layout(self, array_bytes: int | None) -> Layout:
         """Return how shared memory is laid out for an array on its way to other nodes; see `staging.Layout`."""
@@ -243,6 +243,7 @@ class Group:
         if self.team is not None:
             self.team.close()
         self.team = None
+        self.exchange.close()
         if self.slices is not None:
             self.slices.close()
         self._close_memory()
@@ -283,12 +284,15 @@ class DoublingAllreduce(AtOnce):
     """All-reduce by recursive doubling."""
 
     def __init__(self, group: Group, call: Call, work: np.ndarray, loop: int, finish: Finish | None) -> None:
-        self._group, self._call, self._work, self._loop, self._finish = group, call, work, loop, finish
+        self._exchange = group.exchange.prepare(call.digest, work, loop)
+        self._work, self._finish = work, finish
+        self._tell = functools.partial(group.guard.tell, str(call))
+        self.close = self._exchange.close  # type: ignore[method-assign]
 
     def run(self) -> None:
         """Run from start to end."""
-        if not self._group.exchange.run(self._call.digest, self._work, self._loop):
-            self._group.guard.tell(str(self._call))
+        if not self._exchange.run():
+            self._tell()
         if self._finish is not None:
             self._finish(self._work)
 
