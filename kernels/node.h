@@ -87,25 +87,59 @@ static inline int node_wait(const node_team *team, _Atomic uint64_t *value, uint
     return NODE_DONE;
 }
 
-/* Announce the next call, and wait until every process has announced it. */
-static inline int node_announce(node_team *team, uint64_t signature, const void *payload, size_t bytes)
+/* Announce the next call. */
+static inline void node_post(node_team *team, uint64_t signature, const void *payload, size_t bytes)
 {
     uint64_t s = ++team->sequence;
     node_line *mine = &team->parts[team->rank]->line[s & 1];
-    int status = NODE_DONE;
 
     mine->signature = signature;
     if (bytes)
         memcpy(mine->payload, payload, bytes);
     atomic_store_explicit(&mine->sequence, s, memory_order_release);
-    for (int r = 0; r < team->size; r++) {
-        node_line *line = &team->parts[r]->line[s & 1];
-        if (node_wait(team, &line->sequence, s))
-            return NODE_INTERRUPTED;
-        if (line->signature != signature)
-            status = NODE_MISMATCH;
+}
+
+/* Wait until process r has announced the call that this one is at. */
+static inline int node_meet(const node_team *team, int r, uint64_t signature)
+{
+    node_line *line = &team->parts[r]->line[team->sequence & 1];
+
+    if (node_wait(team, &line->sequence, team->sequence))
+        return NODE_INTERRUPTED;
+    return line->signature == signature ? NODE_DONE : NODE_MISMATCH;
+}
+
+/* Announce the next call, and wait until every process has announced it. */
+static inline int node_announce(node_team *team, uint64_t signature, const void *payload, size_t bytes)
+{
+    int status = NODE_DONE;
+
+    node_post(team, signature, payload, bytes);
+    for (int r = 0; r < team->size && status != NODE_INTERRUPTED; r++) {
+        int met = node_meet(team, r, signature);
+        if (met)
+            status = met;
     }
     return status;
+}
+
+/* A call in two: all announce the first half to process 0, which waits for them; and then, when it has done something
+ * that may take long, announces the second to all. The others wait for that, and announce nothing: nobody needs it. */
+static inline int node_follow(node_team *team, uint64_t signature)
+{
+    node_post(team, signature, NULL, 0);
+    team->sequence++;
+    return node_meet(team, 0, signature);
+}
+
+static inline int node_lead(node_team *team, uint64_t signature)
+{
+    return node_announce(team, signature, NULL, 0);
+}
+
+static inline void node_release(node_team *team, uint64_t signature)
+{
+    node_post(team, signature, NULL, 0);
 }
 
 /* Agree on a call; see node_announce. */
@@ -143,6 +177,20 @@ static inline finish_fn node_divide(int dtype)
     case REDUCE_complex128: return divide_complex128;
     case REDUCE_clongdouble: return divide_clongdouble;
     default: return NULL;
+    }
+}
+
+/* Combine arrays into `out` in their order, by blocks that stay in the cache. */
+static inline void node_combine(
+    char *out, char *const *buffers, int count, ptrdiff_t n, size_t itemsize, reduce_fn combine)
+{
+    ptrdiff_t block = REDUCE_BLOCK > itemsize ? REDUCE_BLOCK / itemsize : 1;
+
+    for (ptrdiff_t i = 0; i < n; i += block) {
+        ptrdiff_t m = n - i < block ? n - i : block;
+        memcpy(out + i * itemsize, buffers[0] + i * itemsize, m * itemsize);
+        for (int r = 1; r < count; r++)
+            combine(out + i * itemsize, buffers[r] + i * itemsize, m);
     }
 }
 

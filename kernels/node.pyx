@@ -6,7 +6,11 @@ from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Rel
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
 
+
+cdef extern from "buffer.h":
+    void *address(array) except NULL
 
 cdef extern from "node.h":
     ctypedef void (*reduce_fn)(void *out, const void *x, Py_ssize_t n) nogil
@@ -28,6 +32,10 @@ cdef extern from "node.h":
     reduce_fn reduce_lookup(int op, int dtype, int level)
     finish_fn node_divide(int dtype)
     int node_agree(node_team *team, uint64_t signature) nogil
+    int node_lead(node_team *team, uint64_t signature) nogil
+    int node_follow(node_team *team, uint64_t signature) nogil
+    void node_release(node_team *team, uint64_t signature) nogil
+    void node_combine(char *out, char *const *buffers, int count, Py_ssize_t n, size_t itemsize, reduce_fn combine) nogil
     int node_allreduce_small(node_team *team, uint64_t signature, char *buffer, Py_ssize_t n, size_t itemsize,
                              reduce_fn combine, finish_fn finish) nogil
     int node_allreduce_shared(node_team *team, uint64_t signature, char *const *buffers, Py_ssize_t n, size_t itemsize,
@@ -263,6 +271,69 @@ cdef class NodePlan:
         if status != NODE_DONE:
             self.team._checked(status)
             self.on_mismatch()
+
+
+cdef class Relay:
+    """An all-reduce of which the first process does a part with the result of this node, prepared; run many times.
+
+    Every process calls `begin`, which waits for the first process's `end` in the others. Inputs and result stand in
+    shared memory; they are in use from `begin` to the next call of the team.
+
+    Args:
+        team: the processes.
+        inputs: where each of them puts its array, in rank order.
+        result: the array of the first process, in which it is combined and all find the result.
+        data: this process's array, contiguous, combined in place.
+        itemsize: of its items.
+        loop: address of the operator's loop.
+    """
+
+    cdef Team team
+    cdef char **inputs
+    cdef char *result
+    cdef char *data
+    cdef size_t n_bytes, itemsize
+    cdef reduce_fn combine
+    cdef object kept
+
+    def __cinit__(self, Team team, list inputs, result, data, size_t itemsize, uintptr_t loop):
+        self.inputs = <char **>calloc(len(inputs), sizeof(char *))
+        if self.inputs == NULL:
+            raise MemoryError
+        for i, place in enumerate(inputs):
+            self.inputs[i] = <char *><uintptr_t>place
+        self.team, self.itemsize, self.combine = team, itemsize, <reduce_fn>loop
+        self.result, self.data, self.n_bytes = <char *>address(result), <char *>address(data), data.nbytes
+        self.kept = result, data
+
+    def __dealloc__(self):
+        free(self.inputs)
+
+    def begin(self, uint64_t signature):
+        """Announce the call. Return whether all announced the same: in the first process all of the node, which are
+        then combined; in the others all that its `end` told of, and the result is in the array."""
+        cdef int status
+        cdef node_team *team = &self.team.team
+        self.team.check_open()
+        with nogil:
+            memcpy(self.inputs[team.rank], self.data, self.n_bytes)
+            if team.rank == 0:
+                status = node_lead(team, signature)
+                if status == NODE_DONE:
+                    node_combine(self.result, self.inputs, team.size, self.n_bytes // self.itemsize, self.itemsize,
+                                 self.combine)
+            else:
+                status = node_follow(team, signature)
+                if status == NODE_DONE:
+                    memcpy(self.data, self.result, self.n_bytes)
+        return self.team._checked(status) == NODE_DONE
+
+    def end(self, uint64_t signature, bint same):
+        """Let the others have the result, or know that not all calls are the same; return `same`."""
+        node_release(&self.team.team, signature if same else signature + 1)
+        if same:
+            memcpy(self.data, self.result, self.n_bytes)
+        return same
 
 
 def signature(op, dtype, Py_ssize_t n):

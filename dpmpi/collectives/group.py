@@ -94,8 +94,8 @@ class Group:
             self.slices = Slices(self.comm, self.topology)
             if self.comm.allreduce(self.topology.is_contiguous, MPI.LAND):
                 stages = [self.memory.part(rank)[node.PART_BYTES :] for rank in range(local.size)]
-                leaders = Exchange(self.slices.across) if local.rank == 0 else None
-                self.exchange = NodeExchange(self.team, stages, local.rank, leaders)
+                self.exchange.close()
+                self.exchange = NodeExchange(self.team, stages, self.slices.across if local.rank == 0 else None)
 
     def layout(self, array_bytes: int | None) -> Layout:
         """Return how shared memory is laid out for an array on its way to other nodes; see `staging.Layout`."""
@@ -150,7 +150,7 @@ class Group:
         if name == "ring":
             return RingAllreduce(self.comm, work, loop, finish, tag)
         if name in ("recursive_doubling", "hierarchical"):
-            return DoublingAllreduce(self.exchange.run, self.guard, call, work, loop, finish)
+            return DoublingAllreduce(self.exchange.prepare(call.digest, work, loop), self.guard, call, work, finish)
         return NativeAllreduce(self.comm, work, call.operator, finish)
 
     def next_tag(self) -> int:
@@ -188,6 +188,7 @@ class Group:
         if self.team is not None:
             self.team.close()
         self.team = None
+        self.exchange.close()
         if self.slices is not None:
             self.slices.close()
         self._close_memory()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -48,7 +48,8 @@ def _samples(group: Group, names: Sequence[str], sizes: Sequence[int], budget: f
         work = np.zeros(n_bytes // 4, np.float32)
         call = Call(OPERATORS["sum"], work.dtype, len(work))
         algorithms = {name: group.prepare(name, call, work) for name in left}
-        for name, (seconds, took) in _times(group, algorithms, budget / len(sizes)).items():
+        runs = {name: _checked(group, name, call, algorithm) for name, algorithm in algorithms.items()}
+        for name, (seconds, took) in _times(group, runs, budget / len(sizes)).items():
             samples[name].append((n_bytes, seconds))
             spent[name] += took
         for algorithm in algorithms.values():
@@ -56,26 +57,37 @@ def _samples(group: Group, names: Sequence[str], sizes: Sequence[int], budget: f
     return samples
 
 
-def _times(group: Group, algorithms: dict[str, Algorithm], budget: float) -> dict[str, tuple[float, float]]:
+def _checked(group: Group, name: str, call: Call, algorithm: Algorithm) -> Callable[[], None]:
+    """Return what runs the algorithm and what goes before it: the agreement on the call, where it needs one."""
+    if group.announces(name, call):
+        return algorithm.run
+
+    def run() -> None:
+        group.guard.agree(str(call))
+        algorithm.run()
+
+    return run
+
+
+def _times(group: Group, runs: dict[str, Callable[[], None]], budget: float) -> dict[str, tuple[float, float]]:
     """Return the seconds of a call of each, and the seconds spent on it; the same on every rank.
 
     The algorithms take turns, call by call, so that what disturbs the machine disturbs all of them. A call takes as
     long as its slowest rank; the quickest call counts, for whatever else runs can only make it slower.
     """
-    first = np.array([_seconds(group, algorithm) for algorithm in algorithms.values()])
+    first = np.array([_seconds(group, run) for run in runs.values()])
     group.comm.Allreduce(MPI.IN_PLACE, first, MPI.MAX)
     repeats = int(min(REPEATS, max(2, budget / max(first.mean(), 1e-7))))
-    times = np.array([[_seconds(group, algorithm) for algorithm in algorithms.values()] for _ in range(repeats)])
+    times = np.array([[_seconds(group, run) for run in runs.values()] for _ in range(repeats)])
     group.comm.Allreduce(MPI.IN_PLACE, times, MPI.MAX)
     spent = first + times.sum(axis=0)
     return {
-        name: (float(seconds), float(took))
-        for name, seconds, took in zip(algorithms, times.min(axis=0), spent, strict=True)
+        name: (float(seconds), float(took)) for name, seconds, took in zip(runs, times.min(axis=0), spent, strict=True)
     }
 
 
-def _seconds(group: Group, algorithm: Algorithm) -> float:
+def _seconds(group: Group, run: Callable[[], None]) -> float:
     group.comm.Barrier()
     begin = time.perf_counter()
-    algorithm.run()
+    run()
     return time.perf_counter() - begin

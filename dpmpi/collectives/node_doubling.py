@@ -16,53 +16,63 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.node import Team
-from ..kernels.parts import combine_ranges
-from .recursive_doubling import Exchange
+from ..kernels.node import Relay, Team
+from ..kernels.parts import HEAD_BYTES
+from .mpi import MPI
+from .recursive_doubling import ArrayExchange, Exchange, Message, pieces
 
 
 class NodeExchange:
-    """Exchanges of all ranks; each makes the same calls in the same order. Takes the place of `Exchange`.
+    """Exchanges of all ranks, which make the same ones in one order. Takes the place of `Exchange`. Collective to make.
 
     Args:
         team: the ranks of this node, of which nothing else uses the staging memory.
         stages: staging memory of each rank of the node, uint8 of one length, in rank order.
-        rank: in the node.
-        between: exchanges of the nodes' first ranks; None on the others.
+        nodes: the nodes' first ranks, on those; None on the others.
     """
 
-    def __init__(self, team: Team, stages: list[np.ndarray], rank: int, between: Exchange | None) -> None:
-        self._team, self._between = team, between
+    def __init__(self, team: Team, stages: list[np.ndarray], nodes: MPI.Comm | None) -> None:
         half = stages[0].nbytes // 2
-        self._inputs = [stage[:half].ctypes.data for stage in stages]
-        self._input, self._result = stages[rank][:half], stages[0][half:]
+        self.team = team
+        self.inputs = [stage[:half].ctypes.data for stage in stages]
+        self.message = stages[0][half:]  # which the node's first rank sends, and in which all find the result
+        self.between = None if nodes is None else Exchange(nodes, self.message)
+        self._nothing = NodeMessage(self, np.empty(0, np.uint8), 0)
 
-    def run(self, digest: int, data: np.ndarray, loop: int) -> bool:
-        """Combine the ranks' 1-D contiguous `data` in place by the loop at address `loop`.
-
-        Returns whether all ranks announced the same digest; if not, `data` is undefined on all of them.
-        """
-        length = len(self._input) // data.itemsize
-        pieces = [data[low : low + length] for low in range(0, len(data), length)] or [data]
-        return all(self._run_piece(digest, piece, loop) for piece in pieces)  # the first piece finds what differs
-
-    def _run_piece(self, digest: int, data: np.ndarray, loop: int) -> bool:
-        self._input[: data.nbytes].view(data.dtype)[:] = data
-        same = self._team.agree(digest)
-        if self._between is not None:
-            result = self._result[: data.nbytes].view(data.dtype)
-            if same:
-                combine_ranges(loop, self._inputs, len(data), data.itemsize, result)
-            same = self._between.run(digest, result, loop, same)
-        # The first rank tells the others whether the nodes agree: all meet again, and it differs if they do not.
-        same = self._team.agree(digest if same or self._between is None else digest + 1) and same
-        if same:
-            data[:] = self._result[: data.nbytes].view(data.dtype)
-        return same
+    def prepare(self, digest: int, data: np.ndarray, loop: int) -> ArrayExchange:
+        """Prepare the all-reduce of 1-D contiguous `data` in place by the loop at address `loop`."""
+        return ArrayExchange(digest, [NodeMessage(self, piece, loop) for piece in pieces(data)])
 
     def agree(self, digest: int) -> bool:
         """Return, on every rank alike, whether all ranks announced the same digest."""
-        return self.run(digest, _NOTHING, 0)
+        return self._nothing.exchange(digest)
+
+    def close(self) -> None:
+        """Free the requests."""
+        self._nothing.close()
+        if self.between is not None:
+            self.between.close()
 
 
-_NOTHING = np.empty(0, np.uint8)
+class NodeMessage:
+    """The all-reduce of an array of at most PIECE_BYTES, 1-D contiguous; see `NodeExchange`."""
+
+    def __init__(self, exchange: NodeExchange, data: np.ndarray, loop: int) -> None:
+        result = exchange.message[HEAD_BYTES : HEAD_BYTES + data.nbytes].view(data.dtype)
+        self._relay = Relay(exchange.team, exchange.inputs, result, data, data.itemsize, loop)
+        self._between = None if exchange.between is None else Message(exchange.between, result, loop)
+
+    def exchange(self, digest: int) -> bool:
+        """Combine the arrays of all ranks; return whether all announced the same digest and length.
+
+        If not, the array is left as it was.
+        """
+        same: bool = self._relay.begin(digest)
+        if self._between is not None:
+            same = self._relay.end(digest, self._between.exchange(digest, same))
+        return same
+
+    def close(self) -> None:
+        """Free the requests."""
+        if self._between is not None:
+            self._between.close()

@@ -8,9 +8,11 @@
 
 With P ranks and N bytes: log2 P steps, N log2 P bytes sent by each rank: for messages whose latency outweighs their
 size. When P is not a power of two, the ranks of the first few pairs fold into one before, and are told the result
-behind. Each message says which call it belongs to (a digest of the call, and whether a mismatch is known), and is
-looked at before it is received, so that calls that differ are found out by all ranks, and nothing is written behind a
-buffer. The ranks' order is kept: the operator need not be commutative.
+behind. Larger arrays pass in pieces. The ranks' order is kept: the operator need not be commutative.
+
+Each message says which call it belongs to (a digest of the call, its length, and whether a mismatch is known), so that
+calls that differ are found out by all ranks before anything is written to their arrays. None is longer than
+PIECE_BYTES and its head, and there is room for that behind every receive.
 
 Source: R. Thakur, R. Rabenseifner, W. Gropp, "Optimization of collective communication operations in MPICH",
 International Journal of High Performance Computing Applications 19 (2005) 49-66.
@@ -18,118 +20,163 @@ International Journal of High Performance Computing Applications 19 (2005) 49-66
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+import functools
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
-from ..kernels import reduce
+from ..kernels.parts import HEAD_BYTES, MessagePair
 from .algorithm import AtOnce, Finish
 from .call import Call
 from .guard import Guard
 from .mpi import MPI, wait_for
 
+PIECE_BYTES = (1 << 20) - HEAD_BYTES
 _TAG = 6
-_HEADER = 16  # bytes: digest of the call, whether a mismatch is known
 
 
 class Exchange:
-    """Exchanges on `comm`; its ranks make the same calls in the same order."""
+    """Exchanges of the ranks of `comm`, which make the same ones in one order. Collective to make.
 
-    def __init__(self, comm: MPI.Comm) -> None:
-        self._comm = comm
-        self._core = 1 << (comm.size.bit_length() - 1)  # the largest power of two
-        self._folded = comm.size - self._core  # so many pairs fold
+    Args:
+        comm: the ranks.
+        outgoing: memory for a message, uint8, that nothing else needs during an exchange; None for its own.
+    """
 
-    def run(self, digest: int, data: np.ndarray, loop: int, same: bool = True) -> bool:
-        """Combine the ranks' 1-D contiguous `data` in place by the loop at address `loop`.
+    def __init__(self, comm: MPI.Comm, outgoing: np.ndarray | None = None) -> None:
+        self.comm = comm
+        self.outgoing = np.empty(HEAD_BYTES + PIECE_BYTES, np.uint8) if outgoing is None else outgoing
+        self.incoming = np.empty(HEAD_BYTES + PIECE_BYTES, np.uint8)
+        core = 1 << (comm.size.bit_length() - 1)  # the largest power of two
+        pairs = comm.size - core  # so many pairs fold
+        in_pair = comm.rank < 2 * pairs
+        self.folds_into = comm.rank - 1 if in_pair and comm.rank % 2 else None  # the rank that takes part for this one
+        self.folded = comm.rank + 1 if in_pair and not comm.rank % 2 else None  # the one that this rank takes part for
+        position = comm.rank // 2 if in_pair else comm.rank - pairs
+        others = [position ^ (1 << bit) for bit in range(core.bit_length() - 1)] if self.folds_into is None else []
+        self.steps = [2 * other if other < pairs else other + pairs for other in others]
+        sources = {source for source in (*self.steps, self.folds_into, self.folded) if source is not None}
+        self.receives = {source: comm.Recv_init(self.incoming, source, _TAG) for source in sources}
+        self._nothing = Message(self, np.empty(0, np.uint8), 0)
 
-        Returns whether all ranks announced the same digest and size; if not, `data` is left as it was. A rank that
-        already knows that they do not says so by `same`.
-        """
-        rank, folded = self._comm.rank, self._folded
-        n_bytes = data.nbytes
-        mine, theirs = np.empty(_HEADER + n_bytes, np.uint8), np.empty(_HEADER + n_bytes, np.uint8)
-        head = mine[:_HEADER].view(np.uint64)
-        own, other = mine[_HEADER:].view(data.dtype), theirs[_HEADER:].view(data.dtype)
-        own[:] = data
-
-        def send(dest: int) -> MPI.Request:
-            head[:] = digest, not same
-            return self._comm.Isend(mine, dest, _TAG)
-
-        def receive(source: int) -> bool:
-            """Receive into `theirs`; tell whether it fits this rank's call."""
-            message = self._comm.Improbe(source, _TAG, status)
-            while message is None:
-                os.sched_yield()
-                message = self._comm.Improbe(source, _TAG, status)
-            count = status.Get_count(MPI.BYTE)
-            if count != len(theirs):
-                message.Recv(np.empty(count, np.uint8))
-                return False
-            message.Recv(theirs)
-            return bool((theirs[:_HEADER].view(np.uint64) == (digest, 0)).all())
-
-        status = MPI.Status()
-        if rank < 2 * folded and rank % 2:
-            wait_for(send(rank - 1))
-            same = receive(rank - 1)
-            if same:
-                data[:] = other
-            return same
-        if rank < 2 * folded:
-            same = receive(rank + 1) and same
-            if same:
-                reduce.combine(loop, other, own)
-        position = rank // 2 if rank < 2 * folded else rank - folded
-        distance = 1
-        while distance < self._core:
-            partner = position ^ distance
-            partner_rank = 2 * partner if partner < folded else partner + folded
-            sent = send(partner_rank)
-            fits = receive(partner_rank)
-            wait_for(sent)
-            same = same and fits
-            if same and n_bytes:
-                if partner < position:  # lower ranks stand to the left of the operator
-                    reduce.combine(loop, own, other)
-                    own[:] = other
-                else:
-                    reduce.combine(loop, other, own)
-            distance *= 2
-        if rank < 2 * folded:
-            wait_for(send(rank + 1))
-        if same:
-            data[:] = own
-        return same
+    def prepare(self, digest: int, data: np.ndarray, loop: int) -> ArrayExchange:
+        """Prepare the all-reduce of 1-D contiguous `data` in place by the loop at address `loop`."""
+        return ArrayExchange(digest, [Message(self, piece, loop) for piece in pieces(data)])
 
     def agree(self, digest: int) -> bool:
         """Return, on every rank alike, whether all ranks announced the same digest."""
-        return self.run(digest, _NOTHING, 0)
+        return self._nothing.exchange(digest)
+
+    def close(self) -> None:
+        """Free the requests."""
+        self._nothing.close()
+        for receive in self.receives.values():
+            receive.Free()
 
 
-_NOTHING = np.empty(0, np.uint8)
+class Message:
+    """The all-reduce of an array of at most PIECE_BYTES.
+
+    Args:
+        exchange: with whom.
+        data: the array, 1-D contiguous; one that lies in the outgoing message, behind its head, is not copied.
+        loop: address of the loop that combines it.
+    """
+
+    def __init__(self, exchange: Exchange, data: np.ndarray, loop: int) -> None:
+        message = exchange.outgoing[: HEAD_BYTES + data.nbytes]
+        self._pair = MessagePair(message, exchange.incoming, data, data.itemsize, loop)
+        self._receives = exchange.receives
+        self._sends = {dest: exchange.comm.Send_init(message, dest, _TAG) for dest in exchange.receives}
+        self._steps = [
+            (self._receives[partner], self._sends[partner], partner < exchange.comm.rank) for partner in exchange.steps
+        ]
+        self._folds_into, self._folded = exchange.folds_into, exchange.folded
+
+    def exchange(self, digest: int, same: bool = True) -> bool:
+        """Combine the arrays of all ranks; return whether all announced the same digest and length.
+
+        If not, the array is left as it was. A rank that already knows that they do not says so by `same`.
+        """
+        pair = self._pair
+        pair.begin(digest, same)
+        if self._folds_into is not None:
+            run(self._sends[self._folds_into])
+            run(self._receives[self._folds_into])
+            pair.replace()
+        if self._folded is not None:
+            run(self._receives[self._folded])
+            pair.combine(False)
+        for receive, send, is_lower in self._steps:
+            receive.Start()
+            send.Start()
+            wait_for(receive)
+            wait_for(send)
+            pair.combine(is_lower)
+        if self._folded is not None:
+            run(self._sends[self._folded])
+        return bool(pair.end())
+
+    def close(self) -> None:
+        """Free the requests."""
+        for send in self._sends.values():
+            send.Free()
+
+
+def run(request: MPI.Prequest) -> None:
+    """Start a request and wait for it."""
+    request.Start()
+    wait_for(request)
+
+
+class Exchangeable(Protocol):
+    """A piece of an array: `Message`, or among several nodes `node_doubling.NodeMessage`."""
+
+    def exchange(self, digest: int) -> bool:
+        """Combine the pieces of all ranks; return whether all announced the same digest and length."""
+
+    def close(self) -> None:
+        """Free the requests."""
+
+
+class ArrayExchange:
+    """The all-reduce of an array, prepared: its pieces, one after another."""
+
+    def __init__(self, digest: int, messages: Sequence[Exchangeable]) -> None:
+        self._digest, self._messages = digest, messages
+        if len(messages) == 1:
+            self.run = functools.partial(messages[0].exchange, digest)  # type: ignore[method-assign]
+
+    def run(self) -> bool:
+        """Run; return whether all ranks announced the same digest. If not, the array is left as it was."""
+        return all(message.exchange(self._digest) for message in self._messages)  # the first finds what differs
+
+    def close(self) -> None:
+        """Free the requests."""
+        for message in self._messages:
+            message.close()
+
+
+def pieces(data: np.ndarray) -> list[np.ndarray]:
+    """Cut 1-D `data` into pieces of at most PIECE_BYTES; one at least, which may be empty."""
+    length = PIECE_BYTES // data.itemsize
+    return [data[low : low + length] for low in range(0, len(data), length)] or [data]
 
 
 class DoublingAllreduce(AtOnce):
-    """All-reduce by recursive doubling: by ``exchange`` of an `Exchange`, or what takes its place."""
+    """All-reduce by a prepared exchange of `work`."""
 
     def __init__(
-        self,
-        exchange: Callable[[int, np.ndarray, int], bool],
-        guard: Guard,
-        call: Call,
-        work: np.ndarray,
-        loop: int,
-        finish: Finish | None,
+        self, exchange: ArrayExchange, guard: Guard, call: Call, work: np.ndarray, finish: Finish | None
     ) -> None:
-        self._exchange, self._guard = exchange, guard
-        self._call, self._work, self._loop, self._finish = call, work, loop, finish
+        self._exchange, self._work, self._finish = exchange, work, finish
+        self._tell = functools.partial(guard.tell, str(call))
+        self.close = exchange.close  # type: ignore[method-assign]
 
     def run(self) -> None:
         """Run from start to end."""
-        if not self._exchange(self._call.digest, self._work, self._loop):
-            self._guard.tell(str(self._call))
+        if not self._exchange.run():
+            self._tell()
         if self._finish is not None:
             self._finish(self._work)
