@@ -112,7 +112,7 @@ def test_missing_texts(engine, path):
     texts = TABLE["mood"].fillna("")
     assert_array_equal(got[:, 3:], OneHotEncoder().fit_transform(texts.to_frame()).toarray())
     got = transformed(engine, path, [Ordinal(("mood",)), Impute("constant", -1.0)], text=("mood",))
-    expected = OrdinalEncoder(encoded_missing_value=-1.0).fit_transform(TABLE[["mood"]])
+    expected = OrdinalEncoder(encoded_missing_value=-1.0).fit_transform(TABLE[["mood"]].fillna(np.nan))
     assert_array_equal(got[:, 3], expected[:, 0])
     got = transformed(engine, path, [Impute(), TfIdf(("mood",), 64)], text=("mood",))
     expected = make_pipeline(HashingVectorizer(n_features=64), TfidfTransformer()).fit_transform(texts)
