@@ -49,9 +49,9 @@ with dpmpi.Engine() as engine:
         told = {"seconds": time.perf_counter() - t}
     else:
         dataset = data.open(path, comm, target=-1 if path.endswith("npy") else "y", max_memory=memory)
-        from dpmpi.training.rows import survey, check_arrays
+        from dpmpi.training.rows import find_rows
         from dpmpi.kernels import logistic
-        rows = survey(engine, dataset, True)
+        rows = find_rows(engine, dataset, None, None, True)
         coef, out = np.zeros(dataset.n_columns + 1), np.zeros(dataset.n_columns + 2)
         def plain(path, rows):
             # This rank's rows as the file's own library reads them: nothing is checked, split or converted.
@@ -198,6 +198,8 @@ def describe(folder: Path, options: argparse.Namespace) -> None:
     for low in range(0, options.describe_rows, 1 << 18):
         stored[low : low + (1 << 18)] = rng.normal(size=stored[low : low + (1 << 18)].shape)
     del stored
+    with path.open("rb") as file:
+        os.fsync(file.fileno())  # nothing is still being written while the sides are measured
     told = {}
 
     def ours(size: int) -> float:
