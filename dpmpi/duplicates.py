@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from .data import Block, Dataset, Frame
-from .data.random_bits import mix
 from .engine import Engine
+from .kernels.random_bits import mix
 from .validation import Rows, select
 
 _AT_ONCE = 1 << 16  # rows of an array

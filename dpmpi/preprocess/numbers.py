@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .columns import Columns, RowError
-from .summaries import Moments, Quantiles
+from .quantiles import Quantiles
+from .summaries import Moments
 
 SCALES = ("standard", "minmax", "robust")
 IMPUTATIONS = ("mean", "median", "constant")

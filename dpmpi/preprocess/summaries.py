@@ -13,7 +13,6 @@ from dpmpi.kernels import column_max, column_min, moments
 
 from .columns import Text
 
-SKETCH_SIZE = 2048
 MAX_CATEGORIES = 100_000
 
 
@@ -79,78 +78,6 @@ def _moments_with_gaps(X: np.ndarray) -> Moments:
     found.low = np.where(there, X, np.inf).min(axis=0)
     found.high = np.where(there, X, -np.inf).max(axis=0)
     return found
-
-
-class Quantiles:
-    """Approximate quantiles of each column: weighted points in levels, merged in pairs like a binary counter.
-
-    A level keeps up to 2 * SKETCH_SIZE points of each column; a fuller one becomes points of the next, each standing
-    for twice as many rows. With n rows seen, a rank is off by at most ``n * levels / (2 * SKETCH_SIZE)``, levels being
-    about ``log2(n / SKETCH_SIZE)``: below 0.5 % of n for a billion rows. Exact up to 2 * SKETCH_SIZE rows. No random
-    choice is made: the same rows in the same blocks give the same points. Source: J. I. Munro, M. S. Paterson,
-    "Selection and sorting with limited storage", Theoretical Computer Science 12 (1980) 315-323.
-    """
-
-    def __init__(self, d: int) -> None:
-        self.columns: list[list[tuple[int, np.ndarray]]] = [[] for _ in range(d)]
-
-    def add(self, X: np.ndarray) -> None:
-        """Take in a block of rows."""
-        runs = np.array(X.T, np.float64, order="C")
-        runs.sort(axis=1)  # missing values come last
-        for parts, values in zip(self.columns, runs, strict=True):
-            if len(values) and np.isnan(values[-1]):
-                values = values[: np.searchsorted(values, np.nan)]
-            if len(values):
-                run = [(1, values)]
-                _compress(run)
-                parts.extend(run)
-                _compress(parts)
-
-    def merge(self, other: Quantiles) -> None:
-        """Take in what other rows gave."""
-        for mine, others in zip(self.columns, other.columns, strict=True):
-            mine.extend(others)
-            _compress(mine)
-
-    def at(self, shares: Sequence[float]) -> np.ndarray:
-        """The quantiles (len(shares), d), interpolated as `numpy.quantile` does; NaN where nothing was seen."""
-        out = np.full((len(shares), len(self.columns)), np.nan)
-        for j, parts in enumerate(self.columns):
-            if parts:
-                values = np.concatenate([points for _, points in parts])
-                weights = np.concatenate([np.full(len(points), weight, np.float64) for weight, points in parts])
-                order = np.argsort(values, kind="stable")
-                values, ends = values[order], np.cumsum(weights[order])
-                # A point stands for the rows up to its end; the middle of those rows is its place among all.
-                places = ends - (weights[order] + 1) / 2
-                out[:, j] = np.interp(np.asarray(shares) * (ends[-1] - 1), places, values)
-        return out
-
-
-def _compress(parts: list[tuple[int, np.ndarray]]) -> None:
-    """Merge parts of equal weight until what is left of each weight is short."""
-    while True:
-        by_weight: dict[int, list[np.ndarray]] = {}
-        for weight, points in parts:
-            by_weight.setdefault(weight, []).append(points)
-        parts[:] = []
-        again = False
-        for weight, runs in sorted(by_weight.items()):
-            points = runs[0] if len(runs) == 1 else np.sort(np.concatenate(runs))
-            if len(points) > 2 * SKETCH_SIZE:
-                # Of each two neighbours one stays, alternately the lower and the upper, so that errors cancel.
-                even = len(points) // 2 * 2
-                kept = points[:even:2].copy()
-                kept[1::2] = points[3:even:4]
-                parts.append((2 * weight, kept))
-                if even < len(points):
-                    parts.append((weight, points[even:]))
-                again = True
-            else:
-                parts.append((weight, points))
-        if not again:
-            return
 
 
 class Counts:

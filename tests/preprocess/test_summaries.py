@@ -1,13 +1,11 @@
 """What a pass learns is the same however the rows are cut, and right."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from dpmpi.preprocess import Counts, Moments, Quantiles, Text
-from dpmpi.preprocess.summaries import SKETCH_SIZE
+from dpmpi.preprocess import Counts, Moments, Text
 
 
 def in_parts(kind, X, cuts, *arguments):
@@ -34,28 +32,6 @@ def test_moments(n, cuts, seed, gaps):
             assert (got.low[j], got.high[j]) == (there.min(), there.max())
 
 
-@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=50), st.lists(st.integers(0, 50), max_size=4))
-def test_quantiles_of_few_rows_are_exact(values, cuts):
-    shares = np.linspace(0, 1, 9)
-    got = in_parts(Quantiles, np.array(values)[:, None], cuts, 1).at(shares)[:, 0]
-    assert_allclose(got, np.quantile(values, shares), rtol=1e-12, atol=1e-9)
-
-
-@pytest.mark.parametrize("order", ["shuffled", "ascending", "zigzag"])
-def test_quantiles_of_many_rows_stay_within_the_stated_error(order):
-    n = 300_000
-    values = np.arange(n, dtype=float)
-    if order == "shuffled":
-        np.random.default_rng(0).shuffle(values)
-    elif order == "zigzag":
-        values = np.concatenate([values[::2], values[1::2][::-1]])
-    sketch = in_parts(Quantiles, values[:, None], range(7000, n, 7000), 1)
-    shares = np.linspace(0.01, 0.99, 50)
-    levels = np.log2(n / SKETCH_SIZE)
-    assert np.abs(sketch.at(shares)[:, 0] - shares * (n - 1)).max() <= n * levels / (2 * SKETCH_SIZE)
-    assert sum(len(points) for _, points in sketch.columns[0]) < 10 * 2 * SKETCH_SIZE
-
-
 def test_counts():
     counts = Counts(["a"])
     counts.add({"a": Text(np.array([0, 1, -1, 0], np.int32), ("x", "y"))})
@@ -66,5 +42,4 @@ def test_counts():
 
 
 def test_a_column_without_rows():
-    assert np.isnan(Quantiles(1).at([0.5])).all()
     assert_array_equal(Moments(2).variance, [0, 0])
