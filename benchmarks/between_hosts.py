@@ -16,7 +16,8 @@ after a barrier; a call takes as long as its slowest rank:
     FORMAT        a plan on its own buffer with this format on the wire: bf16, fp16, int8, topk
 
 For each: the median in microseconds; bytes that left this host for each of the array's, the barriers' among them; what
-part of the link's speed it reached, as bytes of the array. `#wrong` counts elements that differ from the exact sum, not for FORMATs.
+part of the link's speed it reached, as bytes of the array. `#wrong` counts elements that differ from the exact sum, not
+for FORMATs.
 
 With --overlap instead: a bucket of four arrays, each of a quarter of the bytes. The time to combine them; the time of a
 computation of about the same length, in four parts made of short calls of a kernel; both, one after another and with
