@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import TracebackType
 
 import numpy as np
 
+from .closing import Closing
 from .plan import AllreducePlan
 
 
-class Bucket:
+class Bucket(Closing):
     """All-reduce of a fixed list of arrays, made by `Communicator.bucket`.
 
     The arrays fill buckets in the order given, one dtype a bucket. ``start(i)`` says that array i is ready, in any
@@ -82,15 +82,6 @@ class Bucket:
         """Free the plans. Collective."""
         for plan in self._plans:
             plan.close()
-
-    def __enter__(self) -> Bucket:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
 
 
 def fill(arrays: Sequence[tuple[np.dtype, int]], bucket_bytes: int) -> list[list[int]]:
