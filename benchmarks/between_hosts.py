@@ -184,6 +184,7 @@ def time_sides(
 def overlap(comm: Any, n_bytes: int, options: argparse.Namespace) -> None:
     """Measure how much of a bucket's time a computation hides; rank 0 prints."""
     arrays = [np.ones(n_bytes // 16, np.float32) for _ in range(PARTS)]
+    repeat = min(options.repeat, 30)
     block, total = np.ones(1 << 15, np.float32), np.zeros(1 << 15, np.float32)
 
     def compute(calls: int, poll: Callable[[], object] | None = None) -> None:
@@ -204,11 +205,11 @@ def overlap(comm: Any, n_bytes: int, options: argparse.Namespace) -> None:
         bucket.run()
 
     with comm.bucket(arrays, bucket_bytes=n_bytes // PARTS, wire=options.wire) as bucket:
-        communication = slowest(comm, bucket.run, options.repeat)
+        communication = slowest(comm, bucket.run, repeat)
         calls = int(communication / PARTS / slowest(comm, lambda: compute(1000), 5) * 1000)
-        computation = slowest(comm, lambda: compute(PARTS * calls), options.repeat)
-        both = slowest(comm, lambda: in_turn(calls), options.repeat)
-        together = slowest(comm, lambda: overlapped(calls), options.repeat)
+        computation = slowest(comm, lambda: compute(PARTS * calls), repeat)
+        both = slowest(comm, lambda: in_turn(calls), repeat)
+        together = slowest(comm, lambda: overlapped(calls), repeat)
     if comm.rank == 0:
         print(
             f"{n_bytes} bytes in {PARTS} buckets: communication {1e3 * communication:.1f} ms, computation "
