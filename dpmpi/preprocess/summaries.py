@@ -14,6 +14,7 @@ from dpmpi.kernels import column_max, column_min, moments
 from .columns import Text
 
 MAX_CATEGORIES = 100_000
+MAX_CHARACTERS = 1 << 24  # of a column's different texts together
 
 
 class Moments:
@@ -83,37 +84,47 @@ def _moments_with_gaps(X: np.ndarray) -> Moments:
 class Counts:
     """How often each text occurs in each column; ``""`` counts missing ones.
 
-    A column with more than MAX_CATEGORIES different texts is a ValueError, or where `bounded`, its name comes into
-    `overflowed` and what it holds is no longer counted.
+    A column with more than MAX_CATEGORIES different texts, or more than MAX_CHARACTERS in them, is a ValueError, or
+    where `bounded`, its name comes into `overflowed` and only missing ones are still counted.
     """
 
     def __init__(self, names: Sequence[str], bounded: bool = False) -> None:
         self.columns: dict[str, dict[str, int]] = {name: {} for name in names}
         self.bounded = bounded
         self.overflowed: set[str] = set()
+        self._characters = dict.fromkeys(names, 0)
 
     def add(self, text: Mapping[str, Text]) -> None:
         """Take in a block of rows."""
-        for name, counts in self.columns.items():
+        for name in self.columns:
             codes, values = text[name]
             per_value = np.bincount(codes + 1, minlength=len(values) + 1).tolist()
-            self._add(name, counts, zip(("", *values), per_value, strict=True))
+            self._add(name, zip(("", *values), per_value, strict=True))
 
     def merge(self, other: Counts) -> None:
         """Take in what other rows gave."""
-        for name, counts in self.columns.items():
-            self._add(name, counts, other.columns[name].items())
-        self.overflowed |= other.overflowed
+        for name, counts in other.columns.items():
+            if name in other.overflowed:
+                self._overflow(name)
+            self._add(name, counts.items())
 
-    def _add(self, name: str, counts: dict[str, int], more: Iterable[tuple[str, int]]) -> None:
-        if name in self.overflowed:
-            return
+    def _add(self, name: str, more: Iterable[tuple[str, int]]) -> None:
+        counts = self.columns[name]
         for value, count in more:
-            if count:
+            if count and (not value or name not in self.overflowed):
+                if value not in counts:
+                    self._characters[name] += len(value)
                 counts[value] = counts.get(value, 0) + count
-        if len(counts) > MAX_CATEGORIES:
+        if len(counts) - ("" in counts) > MAX_CATEGORIES or self._characters[name] > MAX_CHARACTERS:
             if not self.bounded:
                 raise ValueError(
-                    f"column {name!r} has more than {MAX_CATEGORIES} different texts: too many categories; hash it"
+                    f"column {name!r} has more than {MAX_CATEGORIES} different texts, or more than {MAX_CHARACTERS} "
+                    "characters in them: too many categories; hash it"
                 )
-            self.overflowed.add(name)
+            self._overflow(name)
+
+    def _overflow(self, name: str) -> None:
+        """Forget the texts of a column, but for how many are missing."""
+        self.overflowed.add(name)
+        self.columns[name] = {"": self.columns[name].get("", 0)}
+        self._characters[name] = 0

@@ -1,11 +1,12 @@
 """What a pass learns is the same however the rows are cut, and right."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from dpmpi.preprocess import Counts, Moments, Text
+from dpmpi.preprocess import Counts, Moments, Text, summaries
 
 
 def in_parts(kind, X, cuts, *arguments):
@@ -39,6 +40,35 @@ def test_counts():
     other.add({"a": Text(np.array([0, 0], np.int32), ("y",))})
     counts.merge(other)
     assert counts.columns == {"a": {"x": 2, "y": 3, "": 1}}
+
+
+@pytest.mark.parametrize("most", ["MAX_CATEGORIES", "MAX_CHARACTERS"])
+@pytest.mark.parametrize("cuts", [[], [3], [3, 4, 9], [6]])
+def test_too_many_texts_leave_the_missing_ones_counted(monkeypatch, most, cuts):
+    monkeypatch.setattr(summaries, most, 4)
+    codes = np.array([0, 1, -1, 2, 3, 4, 5, -1, -1, -1, 0], np.int32)
+    ranks = []
+    for part in np.split(codes, cuts):
+        values, numbers = np.unique(part[part >= 0], return_inverse=True)
+        own = part.copy()
+        own[part >= 0] = numbers
+        counts = Counts(["a"], bounded=True)
+        for block in np.array_split(own, 2):
+            counts.add({"a": Text(block, tuple("uvwxyz"[k] for k in values))})
+        ranks.append(counts)
+    for other in ranks[1:]:
+        ranks[0].merge(other)
+    assert ranks[0].overflowed == {"a"}
+    assert ranks[0].columns == {"a": {"": 4}}
+
+
+def test_as_many_texts_as_are_counted_besides_missing_ones(monkeypatch):
+    monkeypatch.setattr(summaries, "MAX_CATEGORIES", 2)
+    counts = Counts(["a"])
+    counts.add({"a": Text(np.array([0, -1, 1], np.int32), ("x", "y"))})
+    assert counts.columns == {"a": {"": 1, "x": 1, "y": 1}}
+    with pytest.raises(ValueError, match="column 'a' has more than 2 different texts"):
+        counts.add({"a": Text(np.array([0], np.int32), ("z",))})
 
 
 def test_a_column_without_rows():
