@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -41,6 +42,12 @@ class SavedModel:
 
 def save(path: str | Path, model: SavedModel) -> None:
     """Write `model` to `path`; the file appears whole or not at all. DataError when it cannot be written."""
+    with atomic_write(path) as file:
+        write(file, model)
+
+
+def write(file: IO[bytes], model: SavedModel) -> None:
+    """Write `model` into an open file."""
     result = model.result
     arrays = {
         "format_version": np.array(FORMAT_VERSION),
@@ -72,8 +79,7 @@ def save(path: str | Path, model: SavedModel) -> None:
         arrays["target"] = np.array(model.target)
     if model.pipeline is not None:
         arrays["pipeline"] = np.array(model.pipeline.to_json())
-    with atomic_write(path) as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    np.savez(file, allow_pickle=False, **arrays)
 
 
 def load(path: str | Path) -> SavedModel:

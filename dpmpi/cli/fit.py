@@ -89,7 +89,7 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     if options.model is None:
         raise data.DataError(f"name what to fit with --model: {', '.join(sorted(MODELS))}")
     told = Run(engine, options)
-    check_outputs(engine, options.output, options.report)
+    check_outputs(engine, (options.output, options.report), (options.data,))
     with engine.comm.together("reading the options"):
         preprocessing = steps(options)
     dataset = open_data(
