@@ -9,7 +9,7 @@ from typing import IO
 
 import numpy as np
 
-from .data import DataError, atomic_write
+from .data import DataError, Picked, atomic_write
 from .models import MODELS
 from .preprocess import Pipeline
 from .training.fit import FitResult, FitState
@@ -27,12 +27,14 @@ class SavedModel:
         columns: names of the d columns, or None when the data had none.
         target: name of the target column, or None.
         pipeline: what made the d columns out of the raw ones, or None.
+        picked: the numbers of columns without names, or None.
     """
 
     result: FitResult
     columns: list[str] | None
     target: str | None
     pipeline: Pipeline | None = None
+    picked: Picked | None = None
 
     @property
     def n_numbers(self) -> int:
@@ -75,6 +77,8 @@ def write(file: IO[bytes], model: SavedModel) -> None:
         }
     if model.columns is not None:
         arrays["columns"] = np.array(model.columns, np.str_)
+    if model.picked is not None:
+        arrays |= {"picked": np.array(model.picked.numbers, np.int64), "picked_of": np.array(model.picked.of)}
     if model.target is not None:
         arrays["target"] = np.array(model.target)
     if model.pipeline is not None:
@@ -121,7 +125,11 @@ def load(path: str | Path) -> SavedModel:
         raise DataError(f"{path}: its preprocessing cannot be read: {error}") from error
     columns, target = arrays.get("columns"), arrays.get("target")
     return SavedModel(
-        result, None if columns is None else columns.tolist(), None if target is None else str(target), pipeline
+        result,
+        None if columns is None else columns.tolist(),
+        None if target is None else str(target),
+        pipeline,
+        Picked(tuple(arrays["picked"].tolist()), int(arrays["picked_of"])) if "picked_of" in arrays else None,
     )
 
 

@@ -99,6 +99,7 @@ def open_for_model(
         target_required=target_required,
         columns=saved.columns,
         n_columns=saved.n_numbers,
+        picked=saved.picked,
         text=() if raw is None else raw.text,
         missing=raw is not None,
         **wanted,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .columns import Picked
 from .dataset import Dataset
 from .errors import BadRow, DataError
 from .ranks import OneRank, Ranks
@@ -28,6 +29,7 @@ __all__ = [
     "Dataset",
     "Frame",
     "OneRank",
+    "Picked",
     "Ranks",
     "Table",
     "atomic_write",
