@@ -5,10 +5,11 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
-from .data import DataError, atomic_write
+from .data import DataError, Picked, atomic_write
 from .models import MODELS
 from .preprocess import Pipeline
 from .training.fit import FitResult, FitState
@@ -26,12 +27,14 @@ class SavedModel:
         columns: names of the d columns, or None when the data had none.
         target: name of the target column, or None.
         pipeline: what made the d columns out of the raw ones, or None.
+        picked: the numbers of columns without names, or None.
     """
 
     result: FitResult
     columns: list[str] | None
     target: str | None
     pipeline: Pipeline | None = None
+    picked: Picked | None = None
 
     @property
     def n_numbers(self) -> int:
@@ -41,6 +44,12 @@ class SavedModel:
 
 def save(path: str | Path, model: SavedModel) -> None:
     """Write `model` to `path`; the file appears whole or not at all. DataError when it cannot be written."""
+    with atomic_write(path) as file:
+        write(file, model)
+
+
+def write(file: IO[bytes], model: SavedModel) -> None:
+    """Write `model` into an open file."""
     result = model.result
     arrays = {
         "format_version": np.array(FORMAT_VERSION),
@@ -68,12 +77,13 @@ def save(path: str | Path, model: SavedModel) -> None:
         }
     if model.columns is not None:
         arrays["columns"] = np.array(model.columns, np.str_)
+    if model.picked is not None:
+        arrays |= {"picked": np.array(model.picked.numbers, np.int64), "picked_of": np.array(model.picked.of)}
     if model.target is not None:
         arrays["target"] = np.array(model.target)
     if model.pipeline is not None:
         arrays["pipeline"] = np.array(model.pipeline.to_json())
-    with atomic_write(path) as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    np.savez(file, allow_pickle=False, **arrays)
 
 
 def load(path: str | Path) -> SavedModel:
@@ -115,7 +125,11 @@ def load(path: str | Path) -> SavedModel:
         raise DataError(f"{path}: its preprocessing cannot be read: {error}") from error
     columns, target = arrays.get("columns"), arrays.get("target")
     return SavedModel(
-        result, None if columns is None else columns.tolist(), None if target is None else str(target), pipeline
+        result,
+        None if columns is None else columns.tolist(),
+        None if target is None else str(target),
+        pipeline,
+        Picked(tuple(arrays["picked"].tolist()), int(arrays["picked_of"])) if "picked_of" in arrays else None,
     )
 
 

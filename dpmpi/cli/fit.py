@@ -89,7 +89,7 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     if options.model is None:
         raise data.DataError(f"name what to fit with --model: {', '.join(sorted(MODELS))}")
     told = Run(engine, options)
-    check_outputs(engine, options.output, options.report)
+    check_outputs(engine, (options.output, options.report), (options.data,))
     with engine.comm.together("reading the options"):
         preprocessing = steps(options)
     dataset = open_data(
@@ -103,7 +103,7 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     )
     if dataset.target is None:
         raise data.DataError(f"{dataset.source}: name the column to fit with --target")
-    raw_columns = dataset.columns
+    raw_columns, picked = dataset.columns, dataset.picked
     if dataset.fits and (preprocessing or options.drop_duplicates or options.validation is not None):
         with engine.comm.together("reading the data"), engine.timer("read"):
             dataset = dataset.keep()  # it is passed over several times
@@ -151,7 +151,7 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
         found["validation"] = {"rows": held_out.n_rows, "metrics": metrics}
         lines.append(f"held out  {metrics_line(metrics)}")
     columns = None if raw_columns is None else list(raw_columns)
-    saved = model_file.SavedModel(result, columns, dataset.target, pipeline)
+    saved = model_file.SavedModel(result, columns, dataset.target, pipeline, picked)
     told.finish(saved, options.output, lines, **found)
 
 

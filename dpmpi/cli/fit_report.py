@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -66,11 +67,11 @@ class Run:
         }
         with self._engine.comm.together("writing the results"):
             if self._engine.rank == 0:
-                if output:
-                    model_file.save(output, saved)
-                if self._options.report:
-                    with data.atomic_write(self._options.report) as file:
-                        file.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
+                with data.atomic_writes(*filter(None, (self._options.report, output))) as files:
+                    if self._options.report:
+                        files[0].write(as_json(report))
+                    if output:
+                        model_file.write(files[-1], saved)
         self._print(*lines, _time(seconds))
         self._print(*(f"wrote     {path}" for path in (output, self._options.report) if path))
 
@@ -84,6 +85,17 @@ class Run:
     def _print(self, *lines: str) -> None:
         if self._engine.rank == 0 and lines:
             print("\n".join(lines), flush=True)
+
+
+def as_json(report: dict[str, Any]) -> bytes:
+    """A report as JSON; null for a number that is not finite, which JSON does not have."""
+    return (json.dumps(_finite(report), indent=2, allow_nan=False) + "\n").encode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def metrics_line(metrics: Metrics) -> str:

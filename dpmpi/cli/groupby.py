@@ -34,7 +34,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(engine: Engine, options: argparse.Namespace) -> None:
     """Run the command on every rank; rank 0 writes."""
-    check_outputs(engine, options.output)
+    check_outputs(engine, (options.output,), (options.data,))
     by = tuple(options.by.split(","))
     aggregates: dict[str, list[str]] = {}
     for wanted in options.agg:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Sequence
 from typing import Any
 
 from .. import data, model_file
@@ -97,6 +99,7 @@ def open_for_model(
         target_required=target_required,
         columns=saved.columns,
         n_columns=saved.n_numbers,
+        picked=saved.picked,
         text=() if raw is None else raw.text,
         missing=raw is not None,
         **wanted,
@@ -113,9 +116,17 @@ def arrays_or_stream(engine: Engine, dataset: data.Dataset) -> tuple[Any, Any, A
     return table.X, table.y, table.sample_weight
 
 
-def check_outputs(engine: Engine, *paths: str | None) -> None:
-    """Raise DataError on every rank when rank 0 could not write one of `paths`, before the long work starts."""
+def check_outputs(engine: Engine, outputs: Sequence[str | None], inputs: Sequence[str]) -> None:
+    """Raise DataError on every rank when rank 0 could not write one of `outputs`, before the long work starts.
+
+    Also when one would replace another, or one of the files that `inputs` (files, folders, patterns) stand for.
+    """
     with engine.comm.together("checking the output files"):
         if engine.rank == 0:
-            for path in filter(None, paths):
+            taken = {os.path.realpath(file): f"what {path} reads" for path in inputs for file in data.expand(path)}
+            for path in filter(None, outputs):
+                real = os.path.realpath(path)
+                if real in taken:
+                    raise data.DataError(f"{path}: it would replace {taken[real]}; name another file to write")
+                taken[real] = "another output of this command"
                 data.check_writable(path)

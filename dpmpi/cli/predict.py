@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import IO, Any
 
 import numpy as np
@@ -15,7 +13,7 @@ from .. import data, model_file
 from ..engine import Engine
 from ..metrics import evaluate
 from ..training.fit import FitResult
-from .fit_report import metrics_line
+from .fit_report import as_json, metrics_line
 from .options import add_data_options, arrays_or_stream, check_outputs, load_model, open_for_model
 from .scores import csv_lines, output_columns, predict_rows
 from .stream import add_stream_options, answer_stream, check_stream_options
@@ -53,19 +51,26 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
         return
     output = options.output or "predictions.csv"
     to_file = output != STANDARD_OUTPUT
-    check_outputs(engine, output if to_file else None, options.report)
+    check_outputs(engine, (output if to_file else None, options.report), (options.model, options.data))
     saved = load_model(engine, options.model)
     dataset = open_for_model(engine, options, saved, target_required=options.target is not None)
     X, y, _ = arrays_or_stream(engine, dataset)
     with engine.comm.together("predicting"):
         predictions = _predictions(engine, X, saved.result)
     metrics = {} if dataset.target is None else evaluate(engine, saved.result, X, y)
-    _write_all(engine, output, predictions, saved.result.classes is not None)
     report = {"model": saved.result.model, "ranks": engine.size, "rows": dataset.n_rows, "metrics": metrics}
-    with engine.comm.together("writing the report"):
-        if engine.rank == 0 and options.report:
-            with data.atomic_write(options.report) as file:
-                file.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
+    parts = engine.comm.gather_parts(predictions)
+    error = None
+    if engine.rank == 0:
+        try:
+            _write(output, parts, output_columns(saved.result.classes is not None), options.report, report)
+        except (OSError, ValueError) as caught:
+            error = caught
+    for _ in parts:  # on rank 0, what a failure left: the others are still sending
+        pass
+    with engine.comm.together("writing the results"):
+        if error is not None:
+            raise error
     if engine.rank > 0:
         return
     told = metrics_line(metrics)
@@ -82,36 +87,18 @@ def _predictions(engine: Engine, rows: Any, result: FitResult) -> np.ndarray:
     return np.concatenate([np.zeros((0, width)), *(engine.map(predict_rows, X, result) for X in blocks)])
 
 
-def _write_all(engine: Engine, path: str, predictions: np.ndarray, classifier: bool) -> None:
-    """Gather the predictions rank by rank and write them on rank 0; a failure there is raised on every rank."""
-    parts = engine.comm.gather_parts(predictions)
-    error = None
-    if engine.rank == 0:
-        try:
-            with _output(path) as file:
-                file.write(",".join(output_columns(classifier)).encode() + b"\n")
-                for part in parts:
-                    _write(file, part)
-        except (OSError, ValueError) as caught:
-            error = caught
-    for _ in parts:  # on rank 0, what a failure left: the others are still sending
-        pass
-    with engine.comm.together("writing the predictions"):
-        if error is not None:
-            raise data.DataError(str(error)) from error
-
-
-@contextmanager
-def _output(path: str) -> Iterator[IO[bytes]]:
-    if path == STANDARD_OUTPUT:
-        sys.stdout.flush()
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-    else:
-        with data.atomic_write(path) as file:
-            yield file
-
-
-def _write(file: IO[bytes], predictions: np.ndarray) -> None:
-    for low in range(0, len(predictions), ROWS_AT_ONCE):
-        file.write(csv_lines(predictions[low : low + ROWS_AT_ONCE]))
+def _write(
+    output: str, parts: Iterable[np.ndarray], names: tuple[str, ...], report_path: str | None, report: dict[str, Any]
+) -> None:
+    """Write the predictions of the ranks one after the other, and the report."""
+    to_file = output != STANDARD_OUTPUT
+    sys.stdout.flush()
+    with data.atomic_writes(*filter(None, (report_path, output if to_file else None))) as files:
+        if report_path:
+            files[0].write(as_json(report))
+        file: IO[bytes] = files[-1] if to_file else sys.stdout.buffer
+        file.write(",".join(names).encode() + b"\n")
+        for part in parts:
+            for low in range(0, len(part), ROWS_AT_ONCE):
+                file.write(csv_lines(part[low : low + ROWS_AT_ONCE]))
+        file.flush()

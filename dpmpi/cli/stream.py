@@ -125,7 +125,11 @@ class Answers:
         self._format = self._format or format_of_line(first)
         text = () if raw is None else raw.text
         wanted = Wanted(
-            columns=self._saved.columns, n_columns=self._saved.n_numbers, text=text, missing=raw is not None
+            columns=self._saved.columns,
+            n_columns=self._saved.n_numbers,
+            text=text,
+            missing=raw is not None,
+            picked=self._saved.picked,
         )
         if self._format == "jsonl":
             self._parser = JsonLines(wanted)

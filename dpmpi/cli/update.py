@@ -25,7 +25,8 @@ def run_update(engine: Engine, options: argparse.Namespace) -> None:
         raise data.DataError(f"--{given[0].replace('_', '-')} does not go with --update; leave it out")
     told = Run(engine, options)
     output = options.output or options.update
-    check_outputs(engine, output, options.report)
+    check_outputs(engine, (output, options.report), (options.data,))
+    check_outputs(engine, (options.report,), (options.update,))
     saved = load_model(engine, options.update)
     dataset = open_for_model(engine, options, saved, target_required=True, weight=options.weight)
     if dataset.target is None:

@@ -8,17 +8,18 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .columns import Picked
 from .dataset import Dataset
 from .errors import BadRow, DataError
 from .ranks import OneRank, Ranks
 from .table import Block, Frame, Table
-from .write import atomic_write, check_writable
+from .write import atomic_write, atomic_writes, check_writable
 
 if TYPE_CHECKING:
     from .kinds import find_text_columns
     from .memory import parse_size
     from .opening import open, read
-    from .source import FORMATS
+    from .source import FORMATS, expand
 
 __all__ = [
     "FORMATS",
@@ -28,10 +29,13 @@ __all__ = [
     "Dataset",
     "Frame",
     "OneRank",
+    "Picked",
     "Ranks",
     "Table",
     "atomic_write",
+    "atomic_writes",
     "check_writable",
+    "expand",
     "find_text_columns",
     "open",
     "parse_size",
@@ -41,6 +45,7 @@ __all__ = [
 # Imported when first used, so that `import dpmpi` stays cheap: every engine knows a Dataset, few open one.
 _MODULES = {
     "FORMATS": "source",
+    "expand": "source",
     "find_text_columns": "kinds",
     "open": "opening",
     "parse_size": "memory",

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
-from .columns import Choice, Wanted, choose
+from .columns import Choice, Picked, Wanted, check_sparse, choose
 from .errors import BadRow, DataError, Fault, suggest
 from .hdf5 import open_hdf5
 from .reader import Piece
@@ -39,7 +39,7 @@ class ArrayReader:
                     f"{file.path}: {file.n_columns} columns for X and the target {file.target}, but {first.path} has "
                     f"{first.n_columns} and {first.target}; give files of one kind"
                 )
-        self.target = first.target
+        self.target, self.picked = first.target, first.picked
         self.n_columns = first.n_columns
         self.extents = [file.n_rows for file in self._files]
         self.row_bytes = max(file.row_bytes for file in self._files)
@@ -83,11 +83,12 @@ class _File:
         self.n_rows, width = _csr_shape(path, arrays) if self.sparse else _dense_shape(path, arrays)
         if self.n_rows == 0:
             raise DataError(f"{path}: no rows: the array is empty")
-        self._choice = None
+        self._choice = self.picked = None
         if self.sparse:
-            _check_sparse(path, arrays, wanted)
+            _check_sparse(path, arrays, wanted, width)
         else:
             self._choice = choose(path, wanted, width, None)
+            self.picked = Picked(self._choice.features, width)
         self.n_columns = width if self._choice is None else len(self._choice.features)
         for vector in (self._y, self._weight):
             if vector is not None:
@@ -144,14 +145,13 @@ def _dense_shape(path: str, arrays: Mapping[str, Array]) -> tuple[int, int]:
     return arrays["X"].shape[0], arrays["X"].shape[1]
 
 
-def _check_sparse(path: str, arrays: Mapping[str, Array], wanted: Wanted) -> None:
+def _check_sparse(path: str, arrays: Mapping[str, Array], wanted: Wanted, n_columns: int) -> None:
     """Nothing of a sparse X can be picked by column. `wanted` is what names no array."""
     unknown = wanted.target if wanted.target_required and wanted.target is not None else wanted.weight
     if unknown is not None:
         known = [name for name in arrays if name not in _CSR]
         raise DataError(f"{path}: X is sparse, and {str(unknown)!r} names no other array{suggest(str(unknown), known)}")
-    if wanted.columns is not None:
-        raise DataError(f"{path}: X is sparse: its columns cannot be chosen; leave columns out")
+    check_sparse(path, wanted, n_columns)
 
 
 def _take_dense(array: Array, choice: Choice, start: int, stop: int) -> tuple[Block, list[Fault | None]]:

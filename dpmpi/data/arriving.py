@@ -82,7 +82,7 @@ class JsonLines:
     def __init__(self, wanted: Wanted) -> None:
         self._names = wanted.columns
         self._width = wanted.n_columns if wanted.columns is None else len(wanted.columns)
-        self._text, self._missing = tuple(wanted.text), wanted.missing
+        self._text, self._missing, self._picked = tuple(wanted.text), wanted.missing, wanted.picked
 
     def parse(self, lines: Sequence[bytes]) -> Block | Frame:
         """See `LineParser`."""
@@ -116,6 +116,9 @@ class JsonLines:
 
     def _numbers(self, row: Any) -> list[tuple[str, Any]]:
         if isinstance(row, list):
+            if self._picked is not None:
+                numbers = self._picked.among("the array", len(row)) or range(len(row))
+                return [(str(j), row[j]) for j in numbers]
             if len(row) != self._width:
                 raise ValueError(f"{len(row)} numbers where {self._width} are needed")
             return [(str(j), value) for j, value in enumerate(row)]

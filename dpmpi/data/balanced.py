@@ -49,6 +49,7 @@ def balance(dataset: Dataset, by: str, ranks: Ranks, limit: int) -> Dataset:
         n_rows=sum(counts),
         row_bytes=-(-sum(sizes) // max(1, sum(counts))) or 1,
         empty=dataset.empty(),
+        picked=dataset.picked,
     )
     start = sum(counts[: ranks.rank])
     source = Source(dataset.source, 0, dataset.format)

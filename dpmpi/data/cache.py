@@ -70,7 +70,7 @@ def open_cached(
         weight = "sample_weight" if wanted.weight is not None else None
         reader = ArrayReader(sources, Wanted(weight=weight, missing=wanted.missing))
     dataset = Dataset(path, sources, reader, ranks, limit)
-    dataset.columns = None if manifest["columns"] is None else tuple(manifest["columns"])
+    dataset.columns, dataset.picked = None if manifest["columns"] is None else tuple(manifest["columns"]), None
     dataset.target = manifest["target"]
     return dataset
 

@@ -11,6 +11,25 @@ from .errors import DataError, suggest
 Column = str | int
 
 
+class Picked(NamedTuple):
+    """Which columns of rows without names became X: their `numbers`, in this order, of the `of` that the rows had."""
+
+    numbers: tuple[int, ...]
+    of: int
+
+    def among(self, path: str, n_columns: int) -> tuple[int, ...] | None:
+        """The same columns in other rows of `n_columns`; None for all as they come. DataError where none can tell."""
+        if n_columns == self.of:
+            return None if self.numbers == tuple(range(n_columns)) else self.numbers
+        ordered = list(self.numbers) == sorted(self.numbers)
+        if ordered and n_columns == len(self.numbers):
+            return None
+        raise DataError(
+            f"{path}: {n_columns} columns, but the model was fitted on {len(self.numbers)} of {self.of}, given by "
+            f"number; give rows of all {self.of}{f', or of only those {len(self.numbers)}' * ordered}"
+        )
+
+
 class Wanted(NamedTuple):
     """What the caller of `open` asks for, in his words: names, or numbers from 0 where -1 is the last."""
 
@@ -22,6 +41,7 @@ class Wanted(NamedTuple):
     text: Sequence[str] = ()
     missing: bool = False
     dates: Sequence[str] = ()
+    picked: Picked | None = None  # in place of columns
 
 
 class Choice(NamedTuple):
@@ -40,8 +60,10 @@ def choose(path: str, wanted: Wanted, n_columns: int, names: Sequence[str] | Non
 
     A target that is not required is left out when it is not there, or when X needs every column there is.
 
-    Raises DataError for an unknown column, one that is asked for twice, or when none is left for X.
+    Raises DataError for an unknown column, one that is asked for twice, when none is left for X, or as `Picked.among`.
     """
+    if wanted.picked is not None:
+        wanted = wanted._replace(columns=wanted.picked.among(path, n_columns))
     if wanted.columns is None and n_columns == wanted.n_columns and not wanted.target_required:
         dates = frozenset(find_column(path, n_columns, names, column) for column in wanted.dates)
         return Choice(tuple(range(n_columns)), None, None, (), wanted.missing, dates)
@@ -69,6 +91,13 @@ def choose(path: str, wanted: Wanted, n_columns: int, names: Sequence[str] | Non
     if not features and not text:
         raise DataError(f"{path}: no column is left for X")
     return Choice(tuple(features), target, weight, text, wanted.missing, dates)
+
+
+def check_sparse(path: str, wanted: Wanted, n_columns: int) -> None:
+    """Raise DataError unless all of the `n_columns` columns of a sparse X are wanted as they come."""
+    columns = wanted.columns if wanted.picked is None else wanted.picked.among(path, n_columns)
+    if columns is not None:
+        raise DataError(f"{path}: X is sparse: its columns cannot be chosen; leave columns out")
 
 
 def find_column(path: str, n_columns: int, names: Sequence[str] | None, column: Column) -> int:

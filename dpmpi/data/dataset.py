@@ -38,6 +38,7 @@ class Dataset:
     ----------
     source : the path it was opened with.  format : one of FORMATS.
     columns : names of X's columns, or None where the format has none (arrays, libsvm).
+    picked : which columns of arrays X's are, by their numbers, for `open` to pick the same again; else None.
     target : name of the column or array that becomes y, or None.
     n_columns : columns of X.
     n_blocks : blocks of this rank.  row_bytes : about how many bytes a row takes in memory.
@@ -56,7 +57,8 @@ class Dataset:
     ) -> None:
         """Share out the rows; collective. `part`: this rank's of the extents, None for even shares. Use `open`."""
         self.source, self.format = source, sources[0].format
-        self.columns, self.target, self.n_columns = reader.columns, reader.target, reader.n_columns
+        self.columns, self.picked = reader.columns, reader.picked
+        self.target, self.n_columns = reader.target, reader.n_columns
         self._width = reader.n_columns  # before `map`
         self._sources, self._reader, self._ranks = sources, reader, ranks
         self._piece_bytes = max(1 << 12, min(_PIECE_BYTES, max_memory // _PIECES_ALIVE))

@@ -71,6 +71,7 @@ class DelimitedReader:
         names = self._header.names
         self._choice = choose(sources[0].path, wanted, len(names), names)
         self.columns = tuple(names[column] for column in self._choice.features)
+        self.picked = None
         self.target = None if self._choice.target is None else names[self._choice.target]
         self.n_columns = len(self.columns)
         self.extents = [source.size - header.begin for source, header in zip(sources, self._headers, strict=True)]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .columns import Picked
 from .reader import Piece
 from .table import Block, Frame, take
 
@@ -21,6 +22,7 @@ class Held(NamedTuple):
     n_rows: int
     row_bytes: int
     empty: Block | Frame
+    picked: Picked | None
 
 
 class HeldReader:
@@ -30,7 +32,7 @@ class HeldReader:
 
     def __init__(self, held: Held, start: int, blocks: Sequence[Block | Frame]) -> None:
         self.columns, self.target, self.n_columns = held.columns, held.target, held.n_columns
-        self.row_bytes = held.row_bytes
+        self.picked, self.row_bytes = held.picked, held.row_bytes
         self.extents = [held.n_rows]
         self._empty = held.empty
         self._blocks = blocks

@@ -8,7 +8,7 @@ import numpy as np
 
 from dpmpi.kernels import libsvm
 
-from .columns import Wanted
+from .columns import Wanted, check_sparse
 from .errors import BadRow, DataError, Fault
 from .lines import cut_lines, read_lines
 from .reader import Piece
@@ -23,6 +23,7 @@ class LibsvmReader:
     """libsvm files, labels as y; see `reader.Reader`."""
 
     columns = None
+    picked = None
     target = LABEL
     row_bytes = None
 
@@ -35,6 +36,7 @@ class LibsvmReader:
             raise DataError(
                 f"{sources[0].path}: in libsvm text the label is the target; leave target, columns and weight out"
             )
+        check_sparse(sources[0].path, wanted, wanted.n_columns or 0)
         self.sources = sources
         self.n_columns = wanted.n_columns
         self.extents = [source.size for source in sources]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from .columns import Column, Wanted
+from .columns import Column, Picked, Wanted
 from .dataset import Dataset
 from .errors import DataError
 from .memory import default_limit, parse_size
@@ -24,6 +24,7 @@ def open(
     columns: Sequence[Column] | None = None,
     weight: Column | None = None,
     n_columns: int | None = None,
+    picked: Picked | None = None,
     format: str | None = None,
     max_memory: str | int | None = None,
     text: Sequence[str] = (),
@@ -50,6 +51,8 @@ def open(
     columns : the columns of X, None for all that are neither target nor weight.
     n_columns : how many columns X must have, for data that goes to a fitted model. Needed for libsvm, where columns
         that are zero everywhere in a file cannot be seen. Formats without names then take X's columns by position.
+    picked : `Dataset.picked` of the rows that a model was fitted on, in place of `columns`: the same columns by their
+        numbers where all columns are there, or as they come where there are only those.
     format : one of FORMATS; None tells it from the suffix, then from the content.
     text : named columns that are read as text, whatever is in them. Blocks are then Frames, for a preprocessing
         pipeline to turn into numbers.
@@ -66,7 +69,7 @@ def open(
     unreadable, empty, damaged or not the same on every rank; an unknown column; no rows. Errors inside rows are raised
     when the blocks are read. ValueError for a `max_memory` that is none.
     """
-    wanted = Wanted(target, columns, weight, target_required, n_columns, tuple(text), missing, tuple(dates))
+    wanted = Wanted(target, columns, weight, target_required, n_columns, tuple(text), missing, tuple(dates), picked)
     ranks = OneRank() if ranks is None else ranks
     limit = default_limit(ranks) if max_memory is None else parse_size(max_memory)
     if scatter:

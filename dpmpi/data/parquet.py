@@ -49,6 +49,7 @@ class ParquetReader:
         types = {str(schema.field(column).type) for column in self._choice.features}
         self._dtype = np.dtype(np.float32 if types <= {"float", "halffloat"} else np.float64)
         self.columns = tuple(names[column] for column in self._choice.features)
+        self.picked = None
         self.target = None if self._choice.target is None else names[self._choice.target]
         self.n_columns = len(self.columns)
         self.extents = [file.metadata.num_rows for file in files]

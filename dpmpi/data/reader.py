@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from .columns import Picked
 from .table import Block, Frame
 
 
@@ -28,6 +29,7 @@ class Reader(Protocol):
     """Files of one format, opened as one and checked; the same on every rank.
 
     columns : names of X's columns, or None.  target : name of what becomes y, or None.
+    picked : the numbers of X's columns where they are picked by number alone (arrays), else None.
     n_columns : columns of X, or None where only all rows together tell (libsvm).
     extents : what each file holds to be shared out over the ranks, in rows or in bytes.
     row_bytes : about how many bytes a row takes in memory, None where that is told by the file's bytes (libsvm).
@@ -36,6 +38,9 @@ class Reader(Protocol):
 
     @property
     def columns(self) -> tuple[str, ...] | None: ...
+
+    @property
+    def picked(self) -> Picked | None: ...
 
     @property
     def target(self) -> str | None: ...

@@ -30,7 +30,15 @@ def open_scattered(path: str, ranks: Ranks, limit: int, open_alone: Callable[[],
             whole.find_width()
             assert whole.n_columns is not None  # found just now
             told = (
-                Held(whole.columns, whole.target, whole.n_columns, whole.n_rows, whole.row_bytes, whole.empty()),
+                Held(
+                    columns=whole.columns,
+                    target=whole.target,
+                    n_columns=whole.n_columns,
+                    n_rows=whole.n_rows,
+                    row_bytes=whole.row_bytes,
+                    empty=whole.empty(),
+                    picked=whole.picked,
+                ),
                 whole.format,
                 whole.n_blocks,
             )

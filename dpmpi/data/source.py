@@ -101,7 +101,7 @@ def agree_sources(path: str | os.PathLike[str], ranks: Ranks, format: str | None
 
 def agree_files(path: str, ranks: Ranks) -> list[tuple[str, Look]]:
     """The files, and what every rank sees of them alike; collective. Raises DataError as `agree_sources`."""
-    files = _expand(path)
+    files = expand(path)
     looks = [_look(file) for file in files]
     _check_same(path, files, ranks.share([look if isinstance(look, str) else tuple(look) for look in looks]))
     seen = [(file, look) for file, look in zip(files, looks, strict=True) if isinstance(look, Look)]
@@ -111,8 +111,8 @@ def agree_files(path: str, ranks: Ranks) -> list[tuple[str, Look]]:
     return seen
 
 
-def _expand(path: str) -> list[str]:
-    """The files that `path` stands for on this rank; `path` itself when there is nothing to expand."""
+def expand(path: str) -> list[str]:
+    """The files that a path, a folder or a pattern stands for on this rank; `path` itself where that is none."""
     try:
         if os.path.isdir(path):
             names = sorted(name for name in os.listdir(path) if not name.startswith((".", "_")))

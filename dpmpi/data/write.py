@@ -2,70 +2,91 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import IO
+from typing import IO, Any
 
 from .errors import DataError
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Raise DataError unless `atomic_write` could create `path` now: ask before the long work, not after it."""
-    target = _resolve(path)
-    temporary = _temporary(target)
-    try:
-        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-        os.unlink(temporary)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
+    _Temporary(path).remove()
 
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Give a file open for writing bytes that becomes `path` when the block ends well.
+    """Give a file open for writing bytes that becomes `path` when the block ends well; see `atomic_writes`."""
+    with atomic_writes(path) as (file,):
+        yield file
 
-    It is written under a temporary name in the same folder, flushed to the disk and renamed; when anything fails it is
-    removed and `path` stays as it was. Raises DataError when the folder is missing or not writable or the disk is full.
+
+@contextmanager
+def atomic_writes(*paths: str | os.PathLike[str]) -> Iterator[list[IO[bytes]]]:
+    """Give files open for writing bytes that become `paths` when the block ends well: all of them, or none.
+
+    Each is written under a temporary name in its own folder. When all are on the disk they are renamed, in the order
+    given, what matters most last. When anything fails before that they are removed and `paths` stay as they were.
+    Raises DataError when a folder is missing or not writable or the disk is full.
     """
-    target = _resolve(path)
-    temporary = _temporary(target)
+    temporaries: list[_Temporary] = []
     try:
-        # Not tempfile: its files are private to the user, and a result should have the permissions of any new file.
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
+        for path in paths:
+            temporaries.append(_Temporary(path))
+        files = [io.BufferedWriter(temporary) for temporary in temporaries]
+        yield files  # type: ignore[misc]
+        for file, temporary in zip(files, temporaries, strict=True):
             file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException as error:
-        with suppress(OSError):
-            os.unlink(temporary)
-        # Only writing to the open file gives an OSError without a name; another file's error is the caller's own.
-        if isinstance(error, OSError) and error.filename in (None, temporary):
-            raise _cannot_write(path, error) from error
+            temporary.to_disk()
+        for temporary in temporaries:
+            temporary.rename()
+    except BaseException:
+        for temporary in temporaries:
+            temporary.remove()
         raise
 
 
-def _resolve(path: str | os.PathLike[str]) -> str:
-    """The file behind links. Raises DataError where something other than a file is in the way."""
-    target = os.path.realpath(path)
-    if os.path.exists(target) and not os.path.isfile(target):
-        raise DataError(f"{os.fspath(path)}: cannot be written: it is a folder or a device; name a file")
-    return target
+class _Temporary(io.FileIO):
+    """A new file in the folder of `path`, behind links, that may take its name; what fails is a DataError of `path`."""
 
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        import secrets  # slow to import
 
-def _temporary(target: str) -> str:
-    import secrets  # slow to import
+        self._path = path
+        self._target = os.path.realpath(path)
+        if os.path.exists(self._target) and not os.path.isfile(self._target):
+            raise DataError(f"{os.fspath(path)}: cannot be written: it is a folder or a device; name a file")
+        self._temporary = os.path.join(os.path.dirname(self._target), f".dpmpi-{secrets.token_hex(8)}.tmp")
+        # Not tempfile: its files are private to the user, and a result should have the permissions of any new file.
+        with self._named():
+            super().__init__(self._temporary, "x")
 
-    return os.path.join(os.path.dirname(target), f".dpmpi-{secrets.token_hex(8)}.tmp")
+    def write(self, data: Any) -> int:
+        with self._named():
+            return super().write(data)
 
+    def to_disk(self) -> None:
+        with self._named():
+            os.fsync(self.fileno())
 
-def _cannot_write(path: str | os.PathLike[str], error: OSError) -> DataError:
-    folder = os.path.dirname(os.path.realpath(path))
-    if isinstance(error, FileNotFoundError):
-        return DataError(f"{os.fspath(path)}: cannot be written: there is no folder {folder}; create it first")
-    return DataError(f"{os.fspath(path)}: cannot be written: {(error.strerror or str(error)).lower()}")
+    def rename(self) -> None:
+        with self._named():
+            os.replace(self._temporary, self._target)
+        self.close()
+
+    def remove(self) -> None:
+        self.close()
+        with suppress(OSError):
+            os.unlink(self._temporary)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            if isinstance(error, FileNotFoundError):
+                reason = f"there is no folder {os.path.dirname(self._target)}; create it first"
+            raise DataError(f"{os.fspath(self._path)}: cannot be written: {reason}") from error

@@ -1,11 +1,12 @@
 """Files appear whole or not at all."""
 
 import os
+import resource
 import stat
 
 import pytest
 
-from dpmpi.data import DataError, atomic_write, check_writable
+from dpmpi.data import DataError, atomic_write, atomic_writes, check_writable
 
 
 def test_a_file_appears_whole_with_ordinary_permissions(tmp_path):
@@ -38,10 +39,27 @@ def test_a_failure_leaves_the_old_file(tmp_path, error):
     assert os.listdir(tmp_path) == ["model.npz"]
 
 
-def test_a_full_disk(tmp_path):
-    with pytest.raises(DataError, match="cannot be written: no space left"), atomic_write(tmp_path / "t"):
-        raise OSError(28, "No space left on device")
-    assert os.listdir(tmp_path) == []
+@pytest.mark.parametrize("n_bytes", [100, 1 << 20])  # found out when all is written, and in the midst of it
+def test_one_file_that_has_no_room_leaves_both_as_they_were(tmp_path, n_bytes):
+    (tmp_path / "small").write_bytes(b"old")
+
+    def write():
+        with atomic_writes(tmp_path / "small", tmp_path / "large") as (small, large):
+            small.write(b"new")
+            large.write(bytes(n_bytes))
+
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (99, limit[1]))
+    try:
+        with pytest.raises(DataError, match="large: cannot be written: file too large"):
+            write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert (tmp_path / "small").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["small"]
+    write()
+    assert [(tmp_path / name).stat().st_size for name in ("small", "large")] == [3, n_bytes]
+    assert len(os.listdir(tmp_path)) == 2
 
 
 def test_another_files_error_stays_itself(tmp_path):
