@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from .closing import Closing
 from .plan import AllreducePlan
+
+# A look at the messages costs some microseconds, and TCP's work is cheaper for many bytes at a time; a piece on its way
+# between nodes takes longer than this on most networks.
+POLL_SECONDS = 300e-6
 
 
 class Bucket(Closing):
@@ -36,6 +41,7 @@ class Bucket(Closing):
     def _begin(self) -> None:
         self._missing = [set(members) for members in self._members]
         self._sent = 0
+        self._polled = 0.0
 
     @property
     def n_buckets(self) -> int:
@@ -57,7 +63,11 @@ class Bucket(Closing):
         self.poll()
 
     def poll(self) -> None:
-        """Let the buckets that are under way go on; call it now and then in a long computation."""
+        """Let the buckets that are under way go on; call it often in a long computation: mostly it does nothing."""
+        now = time.perf_counter()
+        if now - self._polled < POLL_SECONDS:
+            return
+        self._polled = now
         for plan in self._plans[: self._sent]:
             plan.poll()
 
