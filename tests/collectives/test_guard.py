@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from mpi4py import MPI
 from numpy.testing import assert_array_equal
 
 import dpmpi
@@ -12,8 +13,7 @@ pytestmark = pytest.mark.mpi
 several = pytest.mark.mpi(min_size=2)
 
 
-@several
-@pytest.mark.parametrize(
+MISMATCHES = pytest.mark.parametrize(
     ("usual", "odd", "told"),
     [
         (lambda c, a: c.allreduce(a[:1000]), lambda c, a: c.allreduce(a[:2000]), "2000 float64"),
@@ -27,6 +27,10 @@ several = pytest.mark.mpi(min_size=2)
         (lambda c, a: c.scatter(a), lambda c, a: c.scatter(a, root=1), "scatter from root 1"),
     ],
 )
+
+
+@several
+@MISMATCHES
 def test_a_mismatch_raises_on_every_rank(comm, usual, odd, told):
     memory = np.full(4000, 7.0)
     call = odd if comm.rank == comm.size - 1 else usual
@@ -36,6 +40,51 @@ def test_a_mismatch_raises_on_every_rank(comm, usual, odd, told):
     assert len(set(comm.share(str(raised.value)))) == 1
     assert_array_equal(memory, 7.0)
     assert comm.allreduce(np.ones(1)) == comm.size
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def nodes(request):
+    if request.param >= MPI.COMM_WORLD.size:
+        pytest.skip("all ranks on one node")
+    with dpmpi.Communicator(ranks_per_node=request.param) as communicator:
+        yield communicator
+
+
+@several
+@MISMATCHES
+def test_a_mismatch_between_nodes(nodes, usual, odd, told):
+    memory = np.full(4000, 7.0)
+    for culprit in range(nodes.size):  # first ranks of their nodes, and others; before and when a plan is kept
+        with pytest.raises(dpmpi.MismatchError, match=told):
+            (odd if nodes.rank == culprit else usual)(nodes, memory)
+        assert_array_equal(memory, 7.0)
+        for call in (usual, odd):
+            call(nodes, np.zeros(4000))
+        values = np.arange(5.0) + nodes.rank
+        assert_array_equal(nodes.allreduce(values), nodes.size * (np.arange(5.0) + (nodes.size - 1) / 2))
+
+
+@several
+def test_a_bad_argument_between_nodes(nodes):
+    for _ in range(2):
+        nodes.allreduce(np.ones(3))
+        with pytest.raises(TypeError, match="only NumPy arrays"):
+            nodes.allreduce([1] if nodes.rank == nodes.size - 1 else np.ones(3))
+
+
+@several
+def test_kept_plans_take_any_layout(nodes):
+    for array in (np.ones(6), np.ones((2, 3)), np.ones((4, 6))[::2, ::2], np.ones(6, ">f8"), np.ones((3, 2)).T):
+        for factor in (1, 2):
+            array[...] = factor * (nodes.rank + 1)
+            assert nodes.allreduce(array) is array
+            assert (array == factor * nodes.size * (nodes.size + 1) / 2).all()
+    fixed = np.ones(6)
+    fixed.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        nodes.allreduce(fixed)
+    with pytest.raises(TypeError, match="mask"):
+        nodes.allreduce(np.ma.ones(6))
 
 
 def test_together_raises_everywhere(comm):
