@@ -8,7 +8,9 @@ from numpy.testing import assert_allclose
 
 import dpmpi
 from dpmpi import data
+from dpmpi.collectives.mpi import MPI
 from dpmpi.metrics import evaluate
+from dpmpi.training import problem
 
 pytestmark = pytest.mark.mpi
 
@@ -103,3 +105,17 @@ def test_sgd_comes_near_the_optimum(engine, folder, suffix):
     optimum = dpmpi.fit(engine, "logistic", small, l2=0.1)
     found = dpmpi.fit(engine, "logistic", small, l2=0.1, solver="sgd", max_iter=15)
     assert found.loss == pytest.approx(optimum.loss, rel=1e-3)
+
+
+@pytest.mark.parametrize("window", [1 << 18, 2048])
+def test_sgd_takes_the_same_steps_on_any_number_of_ranks_with_any_memory(engine, folder, monkeypatch, window):
+    monkeypatch.setattr(problem, "WINDOW_ROWS", window)
+    small, large = open_both(engine.comm, folder / "t.npy", TARGETS["logistic"])
+    table = large.load()
+    options = {"l2": 0.1, "solver": "sgd", "max_iter": 2, "tol": 0.0}
+    with dpmpi.Engine(MPI.COMM_SELF) as alone:
+        expected = dpmpi.fit(alone, "logistic", X, TARGETS["logistic"], W, **options)
+    for rows in ((small,), (large,), (table.X, table.y, table.sample_weight)):
+        found = dpmpi.fit(engine, "logistic", *rows, **options)
+        assert_allclose([*found.coef, found.intercept], [*expected.coef, expected.intercept], rtol=1e-8)
+        assert_allclose(found.history, expected.history, rtol=1e-10)

@@ -17,7 +17,7 @@ from .prefetch import prefetch
 from .ranks import Ranks
 from .reader import Piece, Reader
 from .table import Block, Frame, Table, join, take
-from .windows import Windows
+from .windows import Windows, numbers_of
 
 if TYPE_CHECKING:
     from .augment import Augmentation
@@ -227,7 +227,7 @@ class Dataset:
         for runs, batches in windows.plan(epoch, self.start, self.start + self.n_local):
             parts = [block for low, high in runs for block in self._rows(low - self.start, high - self.start)]
             whole = join(iter(parts), self.empty(), sum(high - low for low, high in runs))
-            numbers = np.concatenate([np.empty(0, np.int64), *(np.arange(low, high) for low, high in runs)])
+            numbers = numbers_of(runs)
             for rows in batches:
                 yield take(whole, rows), numbers[rows]
 

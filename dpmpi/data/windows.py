@@ -8,7 +8,7 @@
 All of it is counted on global row numbers, so any number of ranks takes the same batches, and every rank has about its
 fair part of each. How well this shuffles: two rows of the same unit share their window in every epoch, and so meet in a
 batch n_windows times as often as in a full shuffle; rows of different units of a stripe never meet in the epoch. Data
-that is sorted over more than a unit is mixed evenly.
+that is sorted over more than a unit is mixed evenly. One window of all rows gives the batches of `Batches`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,16 @@ class Windows:
         self._batches = [
             Batches(self._n_stripes * UNIT, batch_size, seed + 1 + number) for number in range(self._n_windows)
         ]
+        if self._n_windows == 1:
+            self._batches = [Batches(n_rows, batch_size, seed)]
         self.n_batches = sum(batches.n_batches for batches in self._batches)
+
+    def split(self, epoch: int, start: int, stop: int) -> Iterator[np.ndarray]:
+        """Yield for each batch the rows of ``start:stop`` in it, counted from `start`, for rows that are in memory."""
+        for runs, batches in self.plan(epoch, start, stop):
+            numbers = numbers_of(runs) - start
+            for rows in batches:
+                yield numbers[rows]
 
     def plan(self, epoch: int, start: int, stop: int) -> Iterator[tuple[list[tuple[int, int]], list[np.ndarray]]]:
         """Yield for each window the runs of rows in ``start:stop`` to be read, and the rows of each of its batches.
@@ -58,3 +67,8 @@ class Windows:
                 runs.append((low, high))
                 batch_of.append(self._batches[window].batch_of(epoch, low + offset, high + offset))
             yield runs, group(np.concatenate(batch_of), self._batches[window].n_batches)
+
+
+def numbers_of(runs: list[tuple[int, int]]) -> np.ndarray:
+    """The numbers (int64) of the rows in runs laid end to end."""
+    return np.concatenate([np.empty(0, np.int64), *(np.arange(low, high) for low, high in runs)])

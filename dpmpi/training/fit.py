@@ -128,13 +128,13 @@ def fit(
         model: "linear" (half the squared error) or "logistic" (two classes).
         X: this rank's rows (n, d): array or SciPy CSR, float32 or float64; other real dtypes are converted. d and
             dtype the same on every rank, n any number, also none. Or a `dpmpi.data.Dataset` with the rows, targets and
-            weights: loaded where it fits into its `max_memory`, else read anew at every pass ("sgd" then takes its
-            batches out of windows of rows, see `dpmpi.data.windows`).
+            weights: loaded where it fits into its `max_memory`, else read anew at every pass.
         y: (n,) targets; for "logistic" any two numbers as labels, over all ranks.
         sample_weight: (n,) non-negative weights, or None on every rank.
         l2: penalty on coef, not on the intercept.
         solver: "lbfgs", or "sgd" on mini-batches of global rows, which takes the same steps (to rounding) on any
-            number of ranks.
+            number of ranks and from memory or files: of up to 2^18 rows over all ranks any may meet in a batch, of
+            more, those in windows of 2^18 rows (see `dpmpi.data.windows`).
         fit_intercept: whether there is an intercept.
         tol: "lbfgs": largest gradient entry, in units of standardised columns (default 1e-8, for float32 data 1e-6);
             "sgd": relative change of the objective over an epoch (default 1e-5).

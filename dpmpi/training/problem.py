@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data import Block, Dataset
-from ..data.batches import Batches
 from ..data.table import take
 from ..data.windows import Windows
 from ..engine import Engine
@@ -20,7 +19,9 @@ from .rows import TrainingRows
 if TYPE_CHECKING:
     from ..data.augment import Augmentation
 
-WINDOW_ROWS = 1 << 18  # rows of all ranks that batches are taken from while a Dataset is streamed
+# Rows of all ranks that batches are taken from, in memory as while a Dataset is streamed: whether rows fit depends on
+# the number of ranks and on free memory, and the steps must not.
+WINDOW_ROWS = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -132,20 +133,18 @@ def _weighted_loss(
 
 def count_batches(rows: TrainingRows, batch_size: int, seed: int) -> int:
     """The batches of an epoch."""
-    if isinstance(rows.shards, Dataset):
-        return Windows(rows.n_rows, batch_size, WINDOW_ROWS, seed).n_batches
-    return Batches(rows.n_rows, batch_size, seed).n_batches
+    return Windows(rows.n_rows, batch_size, WINDOW_ROWS, seed).n_batches
 
 
 def take_batches(
     engine: Engine, rows: TrainingRows, batch_size: int, seed: int, epoch: int, augment: Sequence[Augmentation] = ()
 ) -> Iterator[Any]:
-    """Yield this rank's part of each batch of an epoch; as `data.Dataset.batches`."""
+    """Yield this rank's part of each batch of an epoch; as `data.Dataset.batches` with windows of WINDOW_ROWS."""
     if isinstance(rows.shards, Dataset):
         return rows.shards.batches(batch_size, seed, epoch, WINDOW_ROWS, augment)
     whole = Block(*rows.shards)
     last = rows.first_row + whole.X.shape[0]
-    parts = Batches(rows.n_rows, batch_size, seed).split(epoch, rows.first_row, last)
+    parts = Windows(rows.n_rows, batch_size, WINDOW_ROWS, seed).split(epoch, rows.first_row, last)
     from ..data.augment import augmented  # most need it never
 
     return augmented(((take(whole, some), rows.first_row + some) for some in parts), augment, seed, epoch, engine.comm)

@@ -51,6 +51,12 @@ def test_the_same_batches_on_any_number_of_ranks(on_ranks, path, window):
             assert all(len(a) for part in parts for a, _ in part[:-1])
 
 
+def test_a_window_of_all_rows_is_a_full_shuffle(on_ranks, path):
+    full, window = (batches(on_ranks, path, 2, window=window)[0] for window in (None, 2000))
+    for got, expected in zip(window, full, strict=True):
+        assert_array_equal(np.sort(got), np.sort(expected))
+
+
 def test_epochs_and_seeds_differ(on_ranks, path):
     for window in (None, 200):
         first = batches(on_ranks, path, 2, window=window)[0][0].tolist()
