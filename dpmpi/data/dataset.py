@@ -85,6 +85,7 @@ class Dataset:
         self.fits = self._shard_bytes <= max_memory // 2
         self._function: Callable[[Any], Any] | None = None
         self._kept: list[Any] | None = None
+        self._kept_empty: Any = None  # of no rows, as the kept blocks
         self._table: Table | None = None
         self._ends = np.cumsum([piece.n_rows for piece in pieces])  # of the rows of each piece
         self._masks: list[np.ndarray | None] = [None] * len(pieces)  # which rows of each piece are wanted, all for None
@@ -126,7 +127,7 @@ class Dataset:
 
     def empty(self) -> Block:
         """A block of no rows, with the widths and dtypes of the others."""
-        return self._finished(self._reader.empty())
+        return self._finished(self._reader.empty() if self._kept_empty is None else self._kept_empty)
 
     def _checked(self) -> Iterator[Block]:
         try:
@@ -157,7 +158,9 @@ class Dataset:
     def keep(self) -> Dataset:
         """The same rows, read now and kept in memory as blocks; local. Raises DataError as `blocks`."""
         kept = copy.copy(self)
-        kept._function, kept._kept = None, list(self.blocks())
+        kept._kept, kept._kept_empty = list(self.blocks()), self.empty()
+        if self._function is not None:  # what it makes of a block is kept
+            kept._function, kept._width = None, kept._kept_empty.X.shape[1]
         return kept
 
     def select(self, chosen: np.ndarray) -> Dataset:
