@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -115,6 +115,13 @@ class Dataset:
             with self._ranks.together():
                 width = max((block.X.shape[1] for block in self.blocks()), default=0)
             self.n_columns = self._width = max(self._ranks.share(width))
+
+    def rows_of_files(self) -> list[int]:
+        """The rows of each file; collective."""
+        mine = np.zeros(len(self._sources), np.int64)
+        for piece in self._pieces:
+            mine[piece.file] += piece.n_rows
+        return np.sum(self._ranks.share(mine), axis=0).tolist()
 
     def blocks(self) -> Iterator[Block]:
         """Yield this rank's rows in order, block by block; local. One thread reads ahead.
@@ -284,7 +291,7 @@ class Dataset:
             row = int(np.flatnonzero(mask)[error.fault.row])
             raise BadRow(error.fault._replace(row=row)) from None
 
-    def _raise(self, file: int, fault: Fault) -> None:
+    def _raise(self, file: int, fault: Fault) -> NoReturn:
         raise_fault(self._sources[file].path, fault, self._reader.text_lines is not None)
 
     def load(self) -> Table:
