@@ -12,10 +12,12 @@ after a barrier; a call takes as long as its slowest rank:
     array         Communicator.allreduce on a user's array
     NAME          a plan of this algorithm: ring, hierarchical, ...
     NAME-buffer   the same on the plan's own buffer in node-shared memory
+    NAME-agreed   the same as NAME without the agreement on the call, where that is not part of the algorithm
     FORMAT        a plan on its own buffer with this format on the wire: bf16, fp16, int8, topk
 
-For each: the median in microseconds; bytes that left this host for each of the array's; what part of the link's
-speed it reached, as bytes of the array. `#wrong` counts elements that differ from the exact sum, not for FORMATs.
+For each: the median in microseconds; bytes that left this host for each of the array's, the barriers' among them; what
+part of the link's speed it reached, as bytes of the array. `#wrong` counts elements that differ from the exact sum, not
+for FORMATs.
 
 With --overlap instead: a bucket of four arrays, each of a quarter of the bytes. The time to combine them; the time of a
 computation of about the same length, in four parts made of short calls of a kernel; both, one after another and with
@@ -47,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bytes", type=int, nargs="+", default=[8 << 3 * k for k in range(8)] + [64 << 20])
     parser.add_argument("--sides", nargs="+", default=["link", "native", "array", "ring", "hierarchical"])
-    parser.add_argument("--repeat", type=int, default=30, help="timed calls of each side at most")
+    parser.add_argument("--repeat", type=int, default=300, help="timed calls of each side at most")
     parser.add_argument(
         "--seconds", type=float, default=1.0, help="for each side at each size at most, 3 calls at least"
     )
@@ -112,9 +114,10 @@ def measure(comm: Any, hosts: Hosts, n_bytes: int, options: argparse.Namespace) 
             plans.append(comm.plan_allreduce(n, np.float32, wire=side))
             runs[side] = plans[-1].run, plans[-1].buffer
         else:
-            name, _, own = side.partition("-")
-            plans.append(comm.plan_allreduce(n, np.float32, algorithm=name, buffer=None if own else array))
-            runs[side] = plans[-1].run, plans[-1].buffer
+            name, _, kind = side.partition("-")
+            plan = comm.plan_allreduce(n, np.float32, algorithm=name, buffer=None if kind == "buffer" else array)
+            plans.append(plan)
+            runs[side] = plan.run_agreed if kind == "agreed" else plan.run, plan.buffer
     rows = time_sides(comm, hosts, runs, data, exact, options)
     for plan in plans:
         plan.close()
@@ -148,8 +151,8 @@ def time_sides(
         for side, (run, buffer) in runs.items():
             if buffer is not None:
                 buffer[:] = data
+            before = hosts.bytes_out()  # takes long beside a small call, so the ranks meet behind it
             MPI.COMM_WORLD.Barrier()
-            before = hosts.bytes_out()
             start = time.perf_counter()
             run()
             seconds = time.perf_counter() - start
@@ -181,6 +184,7 @@ def time_sides(
 def overlap(comm: Any, n_bytes: int, options: argparse.Namespace) -> None:
     """Measure how much of a bucket's time a computation hides; rank 0 prints."""
     arrays = [np.ones(n_bytes // 16, np.float32) for _ in range(PARTS)]
+    repeat = min(options.repeat, 30)
     block, total = np.ones(1 << 15, np.float32), np.zeros(1 << 15, np.float32)
 
     def compute(calls: int, poll: Callable[[], object] | None = None) -> None:
@@ -201,11 +205,11 @@ def overlap(comm: Any, n_bytes: int, options: argparse.Namespace) -> None:
         bucket.run()
 
     with comm.bucket(arrays, bucket_bytes=n_bytes // PARTS, wire=options.wire) as bucket:
-        communication = slowest(comm, bucket.run, options.repeat)
+        communication = slowest(comm, bucket.run, repeat)
         calls = int(communication / PARTS / slowest(comm, lambda: compute(1000), 5) * 1000)
-        computation = slowest(comm, lambda: compute(PARTS * calls), options.repeat)
-        both = slowest(comm, lambda: in_turn(calls), options.repeat)
-        together = slowest(comm, lambda: overlapped(calls), options.repeat)
+        computation = slowest(comm, lambda: compute(PARTS * calls), repeat)
+        both = slowest(comm, lambda: in_turn(calls), repeat)
+        together = slowest(comm, lambda: overlapped(calls), repeat)
     if comm.rank == 0:
         print(
             f"{n_bytes} bytes in {PARTS} buckets: communication {1e3 * communication:.1f} ms, computation "

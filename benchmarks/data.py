@@ -48,12 +48,10 @@ with dpmpi.Engine() as engine:
         describe(engine, data.open(path, comm, missing=True, max_memory=memory))
         told = {"seconds": time.perf_counter() - t}
     else:
-        dataset = data.open(path, comm, target=-1 if path.endswith("npy") else "y", max_memory=memory)
-        from dpmpi.training.rows import survey, check_arrays
+        from dpmpi.training.rows import find_rows
         from dpmpi.kernels import logistic
-        rows = survey(engine, dataset, True)
-        coef, out = np.zeros(dataset.n_columns + 1), np.zeros(dataset.n_columns + 2)
-        def plain(path, rows):
+        dataset = data.open(path, comm, target=-1 if path.endswith("npy") else "y", max_memory=memory)
+        def plain(rows):
             # This rank's rows as the file's own library reads them: nothing is checked, split or converted.
             if path.endswith("npy"):
                 array = np.load(path, mmap_mode="r")
@@ -65,9 +63,6 @@ with dpmpi.Engine() as engine:
             groups = np.array_split(range(file.num_row_groups), comm.size)[comm.rank]
             for batch in file.iter_batches(rows, groups.tolist(), use_threads=False):
                 pass
-        times = {"plain": [], "both": [], "kernel": []}
-        block = next(rows.shards.blocks())
-        turns = max(1, dataset.n_local // len(block.y))
         def start():
             # What is larger than memory is not in the cache of files when its turn comes again.
             if "cold" in sys.argv[5:] and comm.rank == 0:
@@ -75,21 +70,26 @@ with dpmpi.Engine() as engine:
                     os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             comm.barrier()
             return time.perf_counter()
-        for _ in range(3):
-            t = start()
-            plain(path, len(block.y))
-            comm.barrier()
-            times["plain"].append(time.perf_counter() - t)
-            t = start()
-            engine.reduce(lambda *a: logistic(*a), rows.shards, coef, out=out)
-            times["both"].append(time.perf_counter() - t)
-            comm.barrier(); t = time.perf_counter()
-            for _ in range(turns):
-                logistic(*block, coef, out)
-            comm.barrier()
-            times["kernel"].append(time.perf_counter() - t)
+        times = {"plain": [], "both": [], "kernel": []}
+        if not dataset.fits:
+            shards = find_rows(engine, dataset, None, None, True).shards
+            coef, out = np.zeros(dataset.n_columns + 1), np.zeros(dataset.n_columns + 2)
+            block = next(shards.blocks())
+            for _ in range(3):
+                t = start()
+                plain(len(block.y))
+                comm.barrier()
+                times["plain"].append(time.perf_counter() - t)
+                t = start()
+                engine.reduce(lambda *a: logistic(*a), shards, coef, out=out)
+                times["both"].append(time.perf_counter() - t)
+                comm.barrier(); t = time.perf_counter()
+                for _ in range(max(1, dataset.n_local // len(block.y))):
+                    logistic(*block, coef, out)
+                comm.barrier()
+                times["kernel"].append(time.perf_counter() - t)
+        told = {k: float(np.median(v)) for k, v in times.items() if v}
         result = dpmpi.fit(engine, "logistic", dataset, l2=1e-3, max_iter=int(sys.argv[4]))
-        told = {k: float(np.median(v)) for k, v in times.items()}
         told["loss"] = result.loss
         told["coef"] = [*result.coef.tolist(), float(result.intercept)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -198,6 +198,8 @@ def describe(folder: Path, options: argparse.Namespace) -> None:
     for low in range(0, options.describe_rows, 1 << 18):
         stored[low : low + (1 << 18)] = rng.normal(size=stored[low : low + (1 << 18)].shape)
     del stored
+    with path.open("rb") as file:
+        os.fsync(file.fileno())  # nothing is still being written while the sides are measured
     told = {}
 
     def ours(size: int) -> float:

@@ -55,7 +55,11 @@ def _regression(engine: Engine, y: np.ndarray, predicted: np.ndarray) -> dict[st
     n, total = _total(engine, _count_and_sum, y, 2)
     squares = _total(engine, _squares, (y, predicted), 2, total / n)
     residual, around_mean = squares
-    return {"rmse": (residual / n) ** 0.5, "r2": 1.0 - residual / around_mean if around_mean > 0 else None}
+    # Around its rounded mean a constant deviates too: the ends tell.
+    ends = np.array([y.max(initial=-np.inf), -y.min(initial=np.inf)])
+    high, low = engine.comm.allreduce(ends, op="max") * (1, -1)
+    constant = high == low or around_mean == 0
+    return {"rmse": (residual / n) ** 0.5, "r2": None if constant else 1.0 - residual / around_mean}
 
 
 def _total(engine: Engine, kernel: Callable[..., None], shards: Any, length: int, *params: Any) -> list[float]:

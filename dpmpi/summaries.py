@@ -40,7 +40,7 @@ def describe(engine: Engine, dataset: Dataset) -> dict[str, dict[str, Any]]:
 
     Numbers: count, missing, mean, std (n - 1 in the denominator), min, 25%, 50%, 75% (within the error of
     `preprocess.Quantiles`), max; None where there is no value. Text: count, missing, unique (None for more than
-    `preprocess.summaries.MAX_CATEGORIES`) and top, the most frequent texts with their counts.
+    `preprocess.summaries.MAX_CATEGORIES`, or MAX_CHARACTERS in them) and top, the most frequent ones with their counts.
     `dataset` must hold dense rows. Raises (on every rank) what reading raises.
     """
     first = columns_of(dataset, dataset.empty())
@@ -71,7 +71,7 @@ def describe(engine: Engine, dataset: Dataset) -> dict[str, dict[str, Any]]:
             "count": dataset.n_rows - missing,
             "missing": missing,
             "unique": None if many else len(counts),
-            "top": {} if many else dict(top),
+            "top": dict(top),
         }
     return told
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .data import Dataset
-from .data.random_bits import mix, unit
 from .engine import Engine
+from .kernels.random_bits import mix, unit
 
 Rows = TypeVar("Rows", bound=Dataset | tuple[Any, ...])
 _SALT = 0x76616C6964  # other bits than those that make the batches

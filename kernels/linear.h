@@ -22,6 +22,7 @@ enum { LINEAR_PREDICTOR, LINEAR_LOSS, LINEAR_GRADIENT, LINEAR_CURVATURE, LINEAR_
  * ahead. Blocks are powers of two: they
  * divide the rows that are converted together (arguments.py), so that the sums' order does not depend on X's layout. */
 enum { BLOCK_BYTES = 16 << 10, LEAST_BLOCK = 16, MAX_BLOCK = 256, SUMMED_ROWS = 128 };
+enum { ENTRIES_AHEAD = 2048 }; /* of CSR, by which prefetching runs ahead: 1 block or 2 */
 
 static inline ptrdiff_t block_rows(ptrdiff_t row_bytes)
 {
@@ -46,6 +47,16 @@ typedef struct {
     double parameter;       /* the loss's own, such as Huber's delta */
     const void *custom;     /* a loop to take in place of the loss's, of the type loss_loop in loss_loops.h, or NULL */
 } linear_problem;
+
+/* The mean size of a CSR row, at most BLOCK_BYTES: the row pointers have not been checked yet. */
+static inline ptrdiff_t csr_row_bytes(const linear_problem *p, ptrdiff_t real_bytes)
+{
+    const int32_t *narrow = p->indptr;
+    const int64_t *wide = p->indptr;
+    double entries = p->index_bytes == 4 ? (double)narrow[p->n] - narrow[0] : (double)wide[p->n] - (double)wide[0];
+    double bytes = p->n ? entries / (double)p->n * (double)(real_bytes + p->index_bytes) : 0;
+    return bytes >= 0 && bytes < BLOCK_BYTES ? (ptrdiff_t)bytes : BLOCK_BYTES;
+}
 
 #define LOOPS "each_real.h"
 #define LOOPS_OF_REAL "linear_loops.h"

@@ -35,9 +35,11 @@ typedef struct {
 static int NAME(set_up)(NAME(workspace) *work, const linear_problem *p, int gradient)
 {
     ptrdiff_t length = (p->d / LANES + 2) * LANES;
-    *work = (NAME(workspace)){.p = p, .windows = NAME(windows_of)(p->d), .block = MAX_BLOCK};
-    if (p->X == NULL)
+    *work = (NAME(workspace)){.p = p, .windows = NAME(windows_of)(p->d)};
+    if (p->X == NULL) {
+        work->block = block_rows(csr_row_bytes(p, sizeof(REAL)));
         return LINEAR_OK;
+    }
     work->block = block_rows(p->d * sizeof(REAL));
     if (gradient && p->stride < 2 * p->d)
         work->ahead = work->block * p->d * sizeof(REAL) <= BLOCK_BYTES ? work->block : work->block / 2;

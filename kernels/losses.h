@@ -92,7 +92,7 @@ LOSS(huber)
 CURVATURE(huber)
 {
     REAL residual = z - y;
-    return (residual <= parameter) & (residual >= -parameter) ? 1 : 0;
+    return ((residual <= parameter) & (residual >= -parameter)) ? 1 : 0;
 }
 
 LOSS(pinball)

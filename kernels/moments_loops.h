@@ -1,20 +1,24 @@
 /* Power sums of the columns to the fourth order, for one SIMD level and REAL.
  *
  * Each block of rows is read in its order for the columns' means (this brings it into the cache), then summed about
- * these, which keeps float32 exact enough whatever the caller's shift is; the sums are then moved to the shift in
- * float64: sum (x - s)^k = sum_i binomial(k, i) (c - s)^(k - i) sum (x - c)^i.
+ * these, which keeps float32 exact enough whatever the caller's shift is, while the next block is prefetched; the sums
+ * are then moved to the shift in float64: sum (x - s)^k = sum_i binomial(k, i) (c - s)^(k - i) sum (x - c)^i.
  */
 
 #include "vector.h"
 
-/* m[k - 1] = sum over the rows of (x - center)^k, for `vectors` times LANES columns: two fill the pipelines. */
+/* m[k - 1] = sum over the rows of (x - center)^k, for `vectors` times LANES columns: two fill the pipelines. As many
+ * bytes at `ahead` (NULL: none) are asked for. */
 INLINE void NAME(powers)(const int vectors, ptrdiff_t n, const REAL *X, ptrdiff_t stride, const REAL *center, REAL *m,
-                         ptrdiff_t length)
+                         ptrdiff_t length, const char *ahead)
 {
     V sum[2][4] = {{{0}}}, c[2];
     for (int v = 0; v < vectors; v++)
         c[v] = NAME(load)(center + v * LANES);
-    for (ptrdiff_t i = 0; i < n; i++)
+    for (ptrdiff_t i = 0; i < n; i++) {
+        if (ahead != NULL)
+            for (int b = 0; b < vectors * VECTOR_BYTES; b += 64)
+                __builtin_prefetch(ahead + i * vectors * VECTOR_BYTES + b);
         for (int v = 0; v < vectors; v++) {
             V x = NAME(load)(X + i * stride + v * LANES) - c[v], square = x * x;
             sum[v][0] += x;
@@ -22,6 +26,7 @@ INLINE void NAME(powers)(const int vectors, ptrdiff_t n, const REAL *X, ptrdiff_
             sum[v][2] += square * x;
             sum[v][3] += square * square;
         }
+    }
     for (int v = 0; v < vectors; v++)
         for (int k = 0; k < 4; k++)
             NAME(store)(m + k * length + v * LANES, sum[v][k]);
@@ -45,13 +50,14 @@ static void NAME(powers_of_column)(ptrdiff_t n, const REAL *x, ptrdiff_t stride,
 static int NAME(moments)(ptrdiff_t n, ptrdiff_t d, const void *data, ptrdiff_t stride, const double *shift, double *out)
 {
     const REAL *X = data;
-    ptrdiff_t block = (32 << 10) / (d * REAL_BYTES + 1);
+    ptrdiff_t block = (16 << 10) / (d * REAL_BYTES + 1); /* a third of the L1 cache */
     REAL *center = calloc(6 * (d + 1), sizeof(REAL)), *m = center + d, *zeros = m + 4 * d;
     if (center == NULL)
         return 0;
     block = block < 64 ? 64 : block > 1024 ? 1024 : block;
     for (ptrdiff_t start = 0; start < n; start += block, X += block * stride) {
         ptrdiff_t rows = n - start < block ? n - start : block;
+        const REAL *next_block = n - start >= 2 * block && stride < 2 * d ? X + block * stride : NULL;
         memset(center, 0, d * sizeof(REAL));
         for (ptrdiff_t i = 0; i < rows; i += 2) {
             const REAL *row = X + i * stride, *next = i + 1 < rows ? row + stride : zeros;
@@ -61,12 +67,13 @@ static int NAME(moments)(ptrdiff_t n, ptrdiff_t d, const void *data, ptrdiff_t s
             center[j] /= rows;
         if (d >= LANES)
             for (ptrdiff_t j = 0; j < d;) {
+                const char *ahead = next_block == NULL ? NULL : (const char *)(next_block + rows * j);
                 ptrdiff_t k = j + LANES <= d ? j : d - LANES; /* the last columns are summed again, not added again */
                 if (j + 2 * LANES <= d) {
-                    NAME(powers)(2, rows, X + j, stride, center + j, m + j, d);
+                    NAME(powers)(2, rows, X + j, stride, center + j, m + j, d, ahead);
                     j += 2 * LANES;
                 } else {
-                    NAME(powers)(1, rows, X + k, stride, center + k, m + k, d);
+                    NAME(powers)(1, rows, X + k, stride, center + k, m + k, d, ahead);
                     j += LANES;
                 }
             }

@@ -72,7 +72,7 @@ def _int8(v: np.ndarray) -> bytes:
     """
     scales, codes = [], []
     for block in (v[low : low + BLOCK] for low in range(0, len(v), BLOCK)):
-        scale = ((np.abs(block).max() / np.float32(127)).view(np.uint32) & 0xFFFFFF00).view(np.float32)
+        scale = ((np.abs(block).max() / np.float32(127)).view(np.uint32) & np.uint32(0xFFFFFF00)).view(np.float32)
         if not np.isfinite(block).all():
             scale = np.float32(np.nan)
         elif scale < LEAST_SCALE:

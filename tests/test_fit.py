@@ -228,6 +228,14 @@ def test_metrics_of_one_class(engine):
         evaluate(engine, result, *scattered(engine, X, np.full(N, 5.0)))
 
 
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e9 + 0.1])
+def test_metrics_of_a_constant_target(engine, value):
+    X = make("linear")[0][:7]  # 7 * 0.1 / 7 is not 0.1
+    result = dpmpi.fit(engine, "linear", *scattered(engine, X, X[:, 0]))
+    assert evaluate(engine, result, *scattered(engine, X, np.full(7, value)))["r2"] is None
+    assert evaluate(engine, result, *scattered(engine, X, np.r_[np.full(6, value), value + 1]))["r2"] is not None
+
+
 @pytest.mark.parametrize("kind", ["linear", "logistic"])
 def test_a_model_survives_the_disk(engine, tmp_path, kind):
     X, y, _ = make(kind)

@@ -15,6 +15,7 @@ from dpmpi import data
 from dpmpi.duplicates import drop_duplicates, fingerprints
 from dpmpi.prepare import apply_pipeline, fit_pipeline
 from dpmpi.preprocess import Impute, OneHot
+from dpmpi.summaries import describe, group_by
 
 pytestmark = pytest.mark.mpi
 
@@ -160,6 +161,28 @@ def test_of_arrays_the_first_row_stays(engine):
     numbers = np.concatenate(engine.comm.share(drop_duplicates(engine, (dense % 5, None))[0]))
     assert len(numbers) == 10
     assert sum(engine.comm.share(len(kept))) == 26
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.int16, np.bool_])
+def test_integers_are_told_apart_by_every_digit(engine, dtype):
+    last = 1 if dtype is np.bool_ else np.iinfo(dtype).max
+    column = np.array([last, last - 1, last, 0, 0], np.int64 if dtype is np.bool_ else dtype).astype(dtype)
+    rows = slice(*dpmpi.partition.block(len(column), engine.size, engine.rank))
+    (kept,) = drop_duplicates(engine, (column[rows, None],))
+    assert np.concatenate(engine.comm.share(kept[:, 0])).tolist() == list(dict.fromkeys(column.tolist()))
+
+
+def test_an_empty_text_is_a_missing_one(engine, tmp_path):
+    path = engine.comm.share(tmp_path)[0] / "t.parquet"
+    if engine.rank == 0:
+        text = ["b", "", None, "a", "b", None, ""]
+        pq.write_table(pa.table({"s": text, "v": [1.0, 2, 2, 3, 4, 5, 5]}), path, row_group_size=4)
+    engine.comm.barrier()
+    dataset = data.open(path, engine.comm, text=["s"])
+    assert group_by(engine, dataset, ["s"], {"v": ["sum"]})[1] == [("", 4, 14.0), ("a", 1, 3.0), ("b", 2, 5.0)]
+    assert describe(engine, dataset)["s"] == {"count": 3, "missing": 4, "unique": 2, "top": {"b": 2, "a": 1}}
+    assert rows_of(drop_duplicates(engine, dataset)).tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
+    engine.comm.barrier()
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.0, -0.0, np.nan, 1.0]), st.sampled_from([0.0, 1.0, -1.0])), min_size=1))

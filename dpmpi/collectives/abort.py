@@ -1,17 +1,23 @@
 """End the whole job when one rank fails.
 
 An MPI job does not end because one of its ranks raised: the others wait in their next collective for ever. So an
-exception that nothing catches prints its traceback and then aborts the job, whoever launched it and however.
+exception that nothing catches prints its traceback and then aborts the job, whoever launched it and however. And a rank
+that comes to the end of its program, by ``sys.exit`` or otherwise, tells the others so in their next call.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from .mpi import MPI, parallel
+
+if TYPE_CHECKING:
+    from .guard import Guard
 
 # How long the other ranks have to come to the same exit before the job is aborted.
 GRACE_SECONDS = 2.0
@@ -53,15 +59,18 @@ def abort(status: int) -> None:
     MPI.COMM_WORLD.Abort(status)
 
 
-def leave_or_abort(comm: MPI.Intracomm, code: object) -> None:
-    """Let `sys.exit(code)` pass when every rank of `comm` exits too; abort the job when one of them does not come."""
-    request = comm.Ibarrier()
-    deadline = time.monotonic() + GRACE_SECONDS
-    while not request.Test():
-        if time.monotonic() > deadline:
-            if not isinstance(code, int):  # sys.exit("message") prints it and means 1
-                print(code, file=sys.stderr)
-                code = 1
-            print(f"dpmpi: rank {comm.rank} exits with {code} while others go on; the job ends", file=sys.stderr)
-            abort(code)
-        time.sleep(0.001)
+def leave(guard: Guard, process: int) -> None:
+    """At the end of the program: wait until every rank comes to it, with its communicator still open.
+
+    A rank that ends is not to be waited for: in place of that the others raise MismatchError in their next call.
+    `process` is the one whose end is meant; its children inherit this.
+    """
+    if os.getpid() != process or MPI.Is_finalized() or hasattr(sys, "ps1"):
+        return
+    while True:
+        try:
+            guard.agree("the end of the program, by sys.exit or with nothing more to do")
+            return
+        except Exception as error:
+            if not hasattr(error, REPORTER):
+                return  # there is no telling the others

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
 
 import numpy as np
 
+from .closing import Closing
 from .plan import AllreducePlan
 
+# A look at the messages costs some microseconds, and TCP's work is cheaper for many bytes at a time; a piece on its way
+# between nodes takes longer than this on most networks.
+POLL_SECONDS = 300e-6
 
-class Bucket:
+
+class Bucket(Closing):
     """All-reduce of a fixed list of arrays, made by `Communicator.bucket`.
 
     The arrays fill buckets in the order given, one dtype a bucket. ``start(i)`` says that array i is ready, in any
@@ -36,6 +41,7 @@ class Bucket:
     def _begin(self) -> None:
         self._missing = [set(members) for members in self._members]
         self._sent = 0
+        self._polled = 0.0
 
     @property
     def n_buckets(self) -> int:
@@ -57,7 +63,11 @@ class Bucket:
         self.poll()
 
     def poll(self) -> None:
-        """Let the buckets that are under way go on; call it now and then in a long computation."""
+        """Let the buckets that are under way go on; call it often in a long computation: mostly it does nothing."""
+        now = time.perf_counter()
+        if now - self._polled < POLL_SECONDS:
+            return
+        self._polled = now
         for plan in self._plans[: self._sent]:
             plan.poll()
 
@@ -82,15 +92,6 @@ class Bucket:
         """Free the plans. Collective."""
         for plan in self._plans:
             plan.close()
-
-    def __enter__(self) -> Bucket:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
 
 
 def fill(arrays: Sequence[tuple[np.dtype, int]], bucket_bytes: int) -> list[list[int]]:

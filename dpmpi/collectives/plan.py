@@ -5,21 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from types import TracebackType
-from typing import TypeVar
 
 import numpy as np
 
 from .algorithm import Algorithm, AtOnce
 from .buffers import store
 from .call import Call
+from .closing import Closing
 from .group import Group
 from .shared_memory import NoSharedMemory, SharedMemory
 
-AnyPlan = TypeVar("AnyPlan", bound="Plan")
 
-
-class Plan:
+class Plan(Closing):
     """A collective that was set up once; made by the `plan_` methods of `Communicator`.
 
     Attributes:
@@ -145,15 +142,6 @@ class Plan:
         if self._memory is not None:
             self._memory.close()
             self._memory = None
-
-    def __enter__(self: AnyPlan) -> AnyPlan:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
 
 
 class AllreducePlan(Plan):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import os
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
@@ -30,6 +33,9 @@ class Ranks:
         self._open_group: Group | None = Group(comm.Dup(), ranks_per_node, progress_thread)
         self.rank: int = comm.rank
         self.size: int = comm.size
+        self._leave = functools.partial(abort.leave, self._guard, os.getpid())
+        if self.size > 1:
+            atexit.register(self._leave)
 
     def __repr__(self) -> str:
         state = ", closed" if self._open_group is None else ""
@@ -41,8 +47,8 @@ class Ranks:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if isinstance(error, SystemExit) and error.code not in (None, 0) and self.size > 1:
-            abort.leave_or_abort(self._comm, error.code)
+        if isinstance(error, SystemExit):
+            return  # which the others are told at the end
         # Other ranks may not be leaving when an exception passes through here, so freeing could wait for ever.
         self._release(free=error is None)
 
@@ -67,12 +73,14 @@ class Ranks:
     def _release(self, free: bool) -> None:
         if self._open_group is not None and free and not MPI.Is_finalized():
             self._open_group.close()
+        atexit.unregister(self._leave)
         self._open_group = None
 
     # What the ranks tell one another
 
     def share(self, value: Any) -> list[Any]:
         """Return every rank's `value` (a small Python object, pickled) in rank order. Collective."""
+        self._guard.agree("share")
         return list(self._comm.allgather(value))
 
     def together(self, task: str = "local work") -> AbstractContextManager[None]:

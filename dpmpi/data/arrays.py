@@ -155,19 +155,32 @@ def _check_sparse(path: str, arrays: Mapping[str, Array], wanted: Wanted, n_colu
 
 
 def _take_dense(array: Array, choice: Choice, start: int, stop: int) -> tuple[Block, list[Fault | None]]:
-    """Split rows of one matrix; X is the matrix itself where that holds nothing else."""
-    rows = as_float(array.rows(start, stop))
+    """Split rows of one matrix, a few at a time: they are still in the cache when they are checked and copied."""
     features = list(choice.features)
-    others = [column for column in (choice.target, choice.weight) if column is not None]
     low, high = (features[0], features[-1] + 1) if features else (0, 0)
-    run = features == list(range(low, high))  # a slice is copied many times faster than columns that are picked
-    X = np.ascontiguousarray(rows[:, low:high] if run else rows[:, features])
-    y = None if choice.target is None else rows[:, choice.target].astype(np.float64)
-    weight = None if choice.weight is None else rows[:, choice.weight].astype(np.float64)
-    if np.isfinite(rows).all() and (weight is None or not (weight < 0).any()):
+    # A slice is copied many times faster than columns that are picked.
+    picked = slice(low, high) if features == list(range(low, high)) else features
+    others = [column for column in (choice.target, choice.weight) if column is not None]
+    X = np.empty((stop - start, len(features)), as_float(np.empty(0, array.dtype)).dtype)
+    vectors = np.empty((len(others), stop - start))
+    finite = True
+    step = array.part_rows
+    for first in range(start, stop, step):
+        rows = as_float(array.rows(first, min(first + step, stop)))
+        part = slice(first - start, first - start + len(rows))
+        X[part] = rows[:, picked]
+        for vector, column in zip(vectors, others, strict=True):
+            vector[part] = rows[:, column]
+        finite = finite and bool(np.isfinite(rows).all())
+    y = None if choice.target is None else vectors[0]
+    weight = None if choice.weight is None else vectors[-1]
+    if finite and (weight is None or not (weight < 0).any()):
         return Block(X, y, weight), []
     faults = [_not_finite(X, array.name, start, features, choice.missing)]
-    faults += [_not_finite(rows[:, [column]], array.name, start, [column]) for column in others]
+    faults += [
+        _not_finite(vector[:, None], array.name, start, [column])
+        for vector, column in zip(vectors, others, strict=True)
+    ]
     if weight is not None:
         faults.append(_negative(weight, f"weight, column {choice.weight} of {array.name}", start))
     return Block(X, y, weight), faults

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .random_bits import GOLDEN, mix, unit
+from dpmpi.kernels.random_bits import GOLDEN, mix, unit
+
 from .ranks import Ranks
 from .table import Block
 

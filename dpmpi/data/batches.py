@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .random_bits import mix
+from dpmpi.kernels.random_bits import mix
 
 
 class Batches:

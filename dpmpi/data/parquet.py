@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dpmpi.kernels.transpose import join_columns
+
 from .columns import Choice, Wanted, choose
 from .dates import as_seconds, is_date
 from .errors import BadRow, DataError, Fault
@@ -41,9 +43,9 @@ class ParquetReader:
         self._choice = choose(path, wanted, len(names), names)
         self._names = [names[column] for column in _all(self._choice)]
         self._text = [names[column] for column in self._choice.text]
-        dates = {names[column] for column in self._choice.dates}
+        self._dates = {names[column] for column in self._choice.dates}
         for name in self._names:
-            _check_numeric(path, name, schema.field(name).type, name in dates)
+            _check_numeric(path, name, schema.field(name).type, name in self._dates)
         types = {str(schema.field(column).type) for column in self._choice.features}
         self._dtype = np.dtype(np.float32 if types <= {"float", "halffloat"} else np.float64)
         self.columns = tuple(names[column] for column in self._choice.features)
@@ -90,29 +92,35 @@ class ParquetReader:
         d = self.n_columns
         X = np.empty((sum(batch.num_rows for batch in table), d), self._dtype)
         others = np.empty((len(self._names) - d, len(X)))
-        row = 0
+        row, finite = 0, True
         for batch in table:
             stop = row + batch.num_rows
-            for j, name in enumerate(self._names):
-                cells = batch.column(name)
-                if cells.null_count and not (self._choice.missing and j < d):
-                    at = int(np.argmax(cells.is_null().to_numpy(zero_copy_only=False)))
-                    reason = f"column {name!r} is empty; fill in a number or leave such rows out"
-                    raise BadRow(Fault(row + at, reason))
-                if is_date(cells.type):
-                    cells = as_seconds(cells)
-                out = X[row:stop, j] if j < d else others[j - d, row:stop]
-                out[:] = cells.to_numpy(zero_copy_only=False)
+            columns = [self._numbers(batch, j, row) for j in range(len(self._names))]
+            finite &= join_columns(columns[:d], X[row:stop])
+            for out, numbers in zip(others, columns[d:], strict=True):
+                out[row:stop] = numbers
             row = stop
         block = Block(X, None, None)
         if self._choice.target is not None:
             block = block._replace(y=others[0])
         if self._choice.weight is not None:
             block = block._replace(sample_weight=others[-1])
-        _check(block, self._names, self._choice.missing)
+        _check(block, self._names, self._choice.missing, finite)
         if not self._text:
             return block
         return Frame(X, block.y, block.sample_weight, {name: self._codes(table, name) for name in self._text})
+
+    def _numbers(self, batch: pa.RecordBatch, j: int, row: int) -> np.ndarray:
+        """A column of a batch that begins at row `row` of its block, contiguous, of X's dtype or float64."""
+        name, is_feature = self._names[j], j < self.n_columns
+        cells = batch.column(name)
+        if cells.null_count and not (self._choice.missing and is_feature):
+            at = int(np.argmax(cells.is_null().to_numpy(zero_copy_only=False)))
+            reason = f"column {name!r} is empty; fill in a number or leave such rows out"
+            raise BadRow(Fault(row + at, reason))
+        if name in self._dates:
+            cells = as_seconds(cells)
+        return np.ascontiguousarray(cells.to_numpy(zero_copy_only=False), self._dtype if is_feature else np.float64)
 
     def _codes(self, table: list[pa.RecordBatch], name: str) -> tuple[np.ndarray, tuple[str, ...]]:
         """A column of any kind as text: codes and the texts they stand for, as in a Frame."""
@@ -183,11 +191,11 @@ def _check_numeric(path: str, name: str, kind: pa.DataType, date: bool) -> None:
         raise DataError(f"{path}: column {name!r} holds {kind}, not numbers; leave the column out or encode it")
 
 
-def _check(block: Block, names: Sequence[str], missing: bool) -> None:
-    parts = [block.X, *(part[:, None] for part in block[1:] if part is not None)]
+def _check(block: Block, names: Sequence[str], missing: bool, X_is_finite: bool) -> None:
     first = 0
-    for part in parts:
-        finite = np.isfinite(part) | (np.isnan(part) & (missing and first == 0))
+    for part in (block.X, *(part[:, None] for part in block[1:] if part is not None)):
+        known = X_is_finite and not first
+        finite = np.ones(0, bool) if known else np.isfinite(part) | (np.isnan(part) if missing and not first else False)
         if not finite.all():
             row, column = (int(k) for k in np.argwhere(~finite)[0])
             reason = f"column {names[first + column]!r} is {part[row, column]}; every number must be finite"

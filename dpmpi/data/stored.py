@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import struct
@@ -27,12 +28,17 @@ _KINDS = {
 }
 
 
-_CHUNK = 1 << 18  # bytes that are unpacked at a time
+_CHUNK = 1 << 19  # bytes that are unpacked, or read to be taken apart, at a time: they stay in the cache
+_AHEAD = 8 << 20  # bytes behind those that were read which the disk is asked for
 _KEPT = 16  # of the bytes read last: of CSR's pointers the last of a block is the first of the next
 
 
 class Array(Protocol):
-    """An array in a file, without its content. `cuttable`: whether `reading` it block by block reads nothing twice."""
+    """An array in a file, without its content.
+
+    `cuttable`: whether `reading` it block by block reads nothing twice. `part_rows`: how many rows to ask for at a time
+    where they are to be copied elsewhere.
+    """
 
     @property
     def path(self) -> str: ...
@@ -49,6 +55,9 @@ class Array(Protocol):
     @property
     def cuttable(self) -> bool: ...
 
+    @property
+    def part_rows(self) -> int: ...
+
     def reading(self) -> AbstractContextManager[Array]:
         """The same array, to be asked for rows in their order."""
         ...
@@ -62,8 +71,8 @@ class Array(Protocol):
 class StoredArray:
     """An array in a file: where it is and what it is, without its content.
 
-    `offset` is where the numbers begin: in the file, or in the unpacked `member` when that is compressed. `unpacked` is
-    that member where it is being read.
+    `offset` is where the numbers begin: in the file, or in the unpacked `member` when that is compressed. `opened` is
+    that file or member while it is being read.
     """
 
     path: str
@@ -73,35 +82,35 @@ class StoredArray:
     fortran: bool
     offset: int
     member: str | None = None
-    unpacked: Unpacked | None = None
+    opened: Plain | Unpacked | None = None
 
     @property
     def cuttable(self) -> bool:
         """False where every block of rows lies scattered over a compressed array."""
         return self.member is None or not self.fortran
 
+    @property
+    def part_rows(self) -> int:
+        """As many as fit into the cache, where they lie one behind the other."""
+        row_bytes = self.dtype.itemsize * math.prod(self.shape[1:])
+        return max(1, self.shape[0] if self.member or self.fortran else _CHUNK // max(1, row_bytes))
+
     @contextmanager
     def reading(self) -> Iterator[StoredArray]:
         """The same array, to be asked for rows in their order: what is compressed is unpacked once."""
-        if self.member is None:
-            yield self
-        else:
-            with closing(Unpacked(self.path, self.member)) as unpacked:
-                yield replace(self, unpacked=unpacked)
+        with closing(Plain(self.path) if self.member is None else Unpacked(self.path, self.member)) as opened:
+            yield replace(self, opened=opened)
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Rows ``[start, stop)``, C-contiguous, in the stored dtype.
 
-        A compressed array is unpacked up to `stop`, see `reading`. Raises DataError when the archive is damaged.
+        A compressed array is unpacked up to `stop`, see `reading`. Raises DataError when the file is damaged.
         """
         if 0 in self.shape or start == stop:
             return np.empty((stop - start, *self.shape[1:]), self.dtype)
-        if self.member is None and not self.fortran:
-            return self._read(start, stop)
-        if self.member is None:
-            stored = np.memmap(self.path, self.dtype, "r", self.offset, self.shape, "F" if self.fortran else "C")
-            return np.array(stored[start:stop], order="C")
-        if self.unpacked is None:
+        if self.member is None and self.fortran:
+            return np.array(np.memmap(self.path, self.dtype, "r", self.offset, self.shape, "F")[start:stop], order="C")
+        if self.opened is None:
             with self.reading() as array:
                 return array.rows(start, stop)
         # In Fortran order each column holds a run of the rows, in C order the whole array is one run.
@@ -110,7 +119,7 @@ class StoredArray:
         flat = np.empty((runs, step * (stop - start)), np.uint8)
         try:
             for run in range(runs):
-                self.unpacked.read(self.offset + step * (run * self.shape[0] + start), flat[run])
+                self.opened.read(self.offset + step * (run * self.shape[0] + start), flat[run])
         except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
             raise DataError(f"{self.path}: array {self.name!r} is damaged: {error}") from error
         numbers = flat.reshape(-1).view(self.dtype)
@@ -118,20 +127,33 @@ class StoredArray:
             return np.ascontiguousarray(numbers.reshape(*self.shape[:0:-1], stop - start).T)
         return numbers.reshape(stop - start, *self.shape[1:])
 
-    def _read(self, start: int, stop: int) -> np.ndarray:
-        """Rows that lie in the file one behind the other: to read them is faster than to touch mapped pages."""
-        width = math.prod(self.shape[1:])
-        offset = self.offset + start * width * self.dtype.itemsize
-        try:
-            with open(self.path, "rb", buffering=0) as file:
-                flat = np.fromfile(file, self.dtype, (stop - start) * width, offset=offset)
-                if hasattr(os, "posix_fadvise"):  # most likely the rows behind are next: let the disk begin
-                    os.posix_fadvise(file.fileno(), offset + flat.nbytes, 4 * flat.nbytes, os.POSIX_FADV_WILLNEED)
-        except OSError as error:
-            raise DataError(f"{self.path}: cannot be read: {error.strerror or error}") from error
-        if len(flat) < (stop - start) * width:
-            raise DataError(f"{self.path}: the file has become shorter while it was read")
-        return flat.reshape(stop - start, *self.shape[1:])
+
+class Plain:
+    """The bytes of a file. To read them is faster than to touch mapped pages."""
+
+    def __init__(self, path: str) -> None:
+        self._file = io.FileIO(path)
+        self._asked = 0  # how far the disk was asked to read ahead
+
+    def read(self, start: int, out: np.ndarray) -> None:
+        """Fill `out`, uint8 (n,), with the bytes from `start` on. Raises EOFError where they are not there."""
+        self._file.seek(start)
+        rest = out.data
+        while rest:
+            n = self._file.readinto(rest)
+            if not n:
+                raise EOFError("the file has become shorter while it was read")
+            rest = rest[n:]
+        end = start + len(out)
+        asked = self._asked if start <= self._asked <= end + _AHEAD else end
+        if hasattr(os, "posix_fadvise") and asked < end + _AHEAD // 2:
+            # Most likely the bytes behind are next: let the disk begin.
+            os.posix_fadvise(self._file.fileno(), asked, end + _AHEAD - asked, os.POSIX_FADV_WILLNEED)
+            self._asked = end + _AHEAD
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 class Unpacked:

@@ -42,12 +42,17 @@ def take(block: Any, rows: np.ndarray | slice) -> Any:
 
 
 def codes(column: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """A dictionary column as int32 codes, -1 where it is null, and the texts they stand for."""
+    """A dictionary column as int32 codes, -1 where it is null or an empty text, and the texts they stand for."""
     chunks = column.unify_dictionaries().chunks
     if not chunks:
         return np.empty(0, np.int32), ()
     numbers = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in chunks]
-    return np.concatenate(numbers).astype(np.int32, copy=False), tuple(chunks[0].dictionary.to_pylist())
+    found, texts = np.concatenate(numbers).astype(np.int32, copy=False), chunks[0].dictionary.to_pylist()
+    if "" in texts:
+        empty = texts.index("")
+        found = np.where(found == empty, -1, found - (found > empty)).astype(np.int32, copy=False)
+        texts.remove("")
+    return found, tuple(texts)
 
 
 @dataclass(frozen=True, eq=False)

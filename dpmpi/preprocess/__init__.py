@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from .groups import AGGREGATES, Groups
     from .numbers import Bin, Clip, Impute, Log, Scale
     from .pipeline import Pipeline, Step, text_columns
-    from .summaries import Counts, Moments, Quantiles
+    from .quantiles import Quantiles
+    from .summaries import Counts, Moments
     from .tfidf import TfIdf
 
 __all__ = [
@@ -53,8 +54,9 @@ _MODULES = {
     "groups": ("AGGREGATES", "Groups"),
     "numbers": ("Bin", "Clip", "Impute", "Log", "Scale"),
     "pipeline": ("Pipeline", "Step", "text_columns"),
+    "quantiles": ("Quantiles",),
+    "summaries": ("Counts", "Moments"),
     "tfidf": ("TfIdf",),
-    "summaries": ("Counts", "Moments", "Quantiles"),
 }
 
 

@@ -89,15 +89,12 @@ AGGREGATES = ("count", "sum", "mean", "std", "min", "max")
 
 def _keys(columns: Sequence[Text]) -> tuple[list[Key], np.ndarray]:
     """The groups of a block, and the number of each row's group among them."""
-    combined = np.zeros(len(columns[0].codes), np.int64)
+    group = np.zeros(len(columns[0].codes), np.int64)
+    keys: list[Key] = [()]
     for codes, values in columns:
-        combined = combined * (len(values) + 1) + codes + 1
-    present, group = np.unique(combined, return_inverse=True)
-    keys = []
-    for number in present.tolist():
-        key = []
-        for _, values in reversed(columns):
-            number, code = divmod(number, len(values) + 1)
-            key.append(values[code - 1] if code else "")
-        keys.append(tuple(reversed(key)))
+        # Numbered anew with each column: the product of all columns' counts may pass 2^63.
+        present, group = np.unique(group * (len(values) + 1) + codes + 1, return_inverse=True)
+        texts = ("", *values)
+        before, code = np.divmod(present, len(texts))
+        keys = [(*keys[k], texts[c]) for k, c in zip(before.tolist(), code.tolist(), strict=True)]
     return keys, group

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .columns import Columns, RowError
-from .summaries import Moments, Quantiles
+from .quantiles import Quantiles
+from .summaries import Moments
 
 SCALES = ("standard", "minmax", "robust")
 IMPUTATIONS = ("mean", "median", "constant")
@@ -175,7 +176,10 @@ class Clip:
 
 @dataclass(frozen=True)
 class Bin:
-    """The number of the bin, 0 to n_bins - 1, that x falls into: bins of equal width, or of equally many rows."""
+    """The number of the bin, 0 to n_bins - 1, that x falls into: bins of equal width, or of equally many rows.
+
+    There are fewer bins where edges between them are equal, and one for a constant column.
+    """
 
     n_bins: int
     kind: str = "uniform"
@@ -193,11 +197,14 @@ class Bin:
 
     def fitted(self, first: Columns, learnt: Moments | Quantiles) -> Bin:
         """This binning with the edges between bins."""
+        shares = np.linspace(0, 1, self.n_bins + 1).tolist()
         if isinstance(learnt, Quantiles):
-            inner = learnt.at(np.linspace(0, 1, self.n_bins + 1)[1:-1].tolist()).T
+            # Values that occur often repeat edges, also the outer ones, which are none between bins.
+            edges = [np.unique(column)[1:-1] for column in learnt.at(shares).T]
         else:
-            inner = np.linspace(learnt.low, learnt.high, self.n_bins + 1)[1:-1].T
-        return replace(self, edges=tuple(map(tuple, inner.tolist())))
+            ends = zip(learnt.low.tolist(), learnt.high.tolist(), strict=True)
+            edges = [np.linspace(low, high, len(shares))[1:-1] if low < high else np.empty(0) for low, high in ends]
+        return replace(self, edges=tuple(tuple(column.tolist()) for column in edges))
 
     def learn(self, columns: Columns, learnt: Moments | Quantiles) -> None:
         """Take in a block."""

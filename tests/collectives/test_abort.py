@@ -73,16 +73,40 @@ def test_an_error_of_all_ranks_is_told_once(mpiexec, tmp_path):
     assert done.stderr.count("MismatchError: the ranks do not make the same call") == 1
 
 
-def test_sys_exit_of_one_rank(mpiexec, tmp_path, start_up):
-    done, seconds = run(
+@pytest.mark.parametrize("block", ["with dpmpi.Communicator() as comm:\n    ", "comm = dpmpi.Communicator()\n"])
+@pytest.mark.parametrize("leaves", ["sys.exit(3)", "sys.exit()"])
+def test_sys_exit_of_one_rank(mpiexec, tmp_path, start_up, block, leaves):
+    indent = "    " if block.startswith("with") else ""
+    done, seconds = run(mpiexec, tmp_path, 3, block + f"if comm.rank == 1: {leaves}\n" + indent + WAIT_FOR_EVER * 2)
+    assert done.returncode != 0
+    assert "rank 1: the end of the program, by sys.exit" in done.stderr
+    assert "ranks 0, 2: allreduce of 3 float64" in done.stderr
+    assert seconds < start_up + 5
+
+
+def test_others_may_go_on_behind_one_that_ended(mpiexec, tmp_path):
+    done, _ = run(
         mpiexec,
         tmp_path,
         3,
-        "with dpmpi.Communicator() as comm:\n    if comm.rank == 1: sys.exit(3)\n    " + WAIT_FOR_EVER,
+        "comm = dpmpi.Communicator()\n"
+        "if comm.rank == 2: sys.exit()\n"
+        "for _ in range(3):\n"
+        "    try: comm.allreduce(np.zeros(3))\n"
+        "    except dpmpi.MismatchError: sys.stdout.write('told\\n')\n",
     )
-    assert done.returncode != 0
-    assert "rank 1 exits with 3 while others go on" in done.stderr
-    assert seconds < start_up + 5
+    assert done.returncode == 0
+    assert done.stdout.split() == ["told"] * 6
+
+
+def test_several_left_open(mpiexec, tmp_path):
+    body = "import atexit, os\ncomms = [dpmpi.Communicator() for _ in range(3)]\ncomms[1].close()\n"
+    body += "time.sleep(0.3 * comms[0].rank)\n"
+    body += "if os.fork() == 0: atexit._run_exitfuncs(); os._exit(0)\n"  # a child's end is not the rank's
+    body += "os.wait()\n"
+    done, _ = run(mpiexec, tmp_path, 3, body)
+    assert done.returncode == 0
+    assert not done.stderr
 
 
 def test_sys_exit_of_all_ranks_is_quiet(mpiexec, tmp_path):

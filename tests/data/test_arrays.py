@@ -311,3 +311,32 @@ def test_a_compressed_file_that_breaks_off_is_named(tmp_path):
     with pytest.raises(DataError, match="array 'X' is damaged"):
         for _ in dataset.blocks():
             pass
+
+
+@pytest.mark.parametrize("part", [1, 64, 100, 1 << 19])
+def test_a_matrix_is_taken_apart_a_few_rows_at_a_time(on_ranks, tmp_path, monkeypatch, part):
+    monkeypatch.setattr(stored, "_CHUNK", part)
+    X = rng.normal(size=(50, 5))
+    X[:, 0] = abs(X[:, 0])
+    path = tmp_path / "t.npy"
+    np.save(path, X)
+    for table in on_ranks(3, lambda ranks: read(path, ranks, columns=[4, 1], target=2, weight=0)):
+        some = slice(table.start, table.start + len(table.X))
+        assert_array_equal(table.X, X[some][:, [4, 1]])
+        assert_array_equal(table.y, X[some, 2])
+        assert_array_equal(table.sample_weight, X[some, 0])
+    for row, column in ((44, 1), (12, 2)):
+        X[row, column] = np.nan
+        np.save(path, X)
+        with pytest.raises(DataError, match=rf"\[{row}, {column}\] is nan"):
+            read(path, target=2, weight=0)
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path):
+    path = tmp_path / "t.npy"
+    np.save(path, MATRIX)
+    with stored.open_npy(str(path)).reading() as array:
+        path.write_bytes(path.read_bytes()[:-8])
+        assert_array_equal(array.rows(0, 10), MATRIX[:10])
+        with pytest.raises(DataError, match="has become shorter"):
+            array.rows(5, 11)

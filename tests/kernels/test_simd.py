@@ -41,6 +41,8 @@ def test_lower_levels_pass_all_tests(level):
     if kernels.simd_level() in ("neon", "baseline", level):
         pytest.skip("the machine has no higher level")
     folder = Path(__file__).parent
-    files = [str(folder / f"test_{name}.py") for name in ("blas", "columns", "linear", "moments", "reduce")]
+    files = [
+        str(folder / f"test_{name}.py") for name in ("blas", "columns", "linear", "moments", "reduce", "transpose")
+    ]
     run = python("-m", "pytest", "-q", "-x", *files, "-p", "no:cacheprovider", level=level)
     assert run.returncode == 0, run.stdout

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from dpmpi.preprocess import Counts, Moments, Quantiles, Text
-from dpmpi.preprocess.summaries import SKETCH_SIZE
+from dpmpi.preprocess import Counts, Moments, Text, summaries
 
 
 def in_parts(kind, X, cuts, *arguments):
@@ -34,28 +33,6 @@ def test_moments(n, cuts, seed, gaps):
             assert (got.low[j], got.high[j]) == (there.min(), there.max())
 
 
-@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=50), st.lists(st.integers(0, 50), max_size=4))
-def test_quantiles_of_few_rows_are_exact(values, cuts):
-    shares = np.linspace(0, 1, 9)
-    got = in_parts(Quantiles, np.array(values)[:, None], cuts, 1).at(shares)[:, 0]
-    assert_allclose(got, np.quantile(values, shares), rtol=1e-12, atol=1e-9)
-
-
-@pytest.mark.parametrize("order", ["shuffled", "ascending", "zigzag"])
-def test_quantiles_of_many_rows_stay_within_the_stated_error(order):
-    n = 300_000
-    values = np.arange(n, dtype=float)
-    if order == "shuffled":
-        np.random.default_rng(0).shuffle(values)
-    elif order == "zigzag":
-        values = np.concatenate([values[::2], values[1::2][::-1]])
-    sketch = in_parts(Quantiles, values[:, None], range(7000, n, 7000), 1)
-    shares = np.linspace(0.01, 0.99, 50)
-    levels = np.log2(n / SKETCH_SIZE)
-    assert np.abs(sketch.at(shares)[:, 0] - shares * (n - 1)).max() <= n * levels / (2 * SKETCH_SIZE)
-    assert sum(len(points) for _, points in sketch.columns[0]) < 10 * 2 * SKETCH_SIZE
-
-
 def test_counts():
     counts = Counts(["a"])
     counts.add({"a": Text(np.array([0, 1, -1, 0], np.int32), ("x", "y"))})
@@ -65,6 +42,34 @@ def test_counts():
     assert counts.columns == {"a": {"x": 2, "y": 3, "": 1}}
 
 
+@pytest.mark.parametrize("most", ["MAX_CATEGORIES", "MAX_CHARACTERS"])
+@pytest.mark.parametrize("cuts", [[], [3], [3, 4, 9], [6]])
+def test_too_many_texts_leave_the_missing_ones_counted(monkeypatch, most, cuts):
+    monkeypatch.setattr(summaries, most, 4)
+    codes = np.array([0, 1, -1, 2, 3, 4, 5, -1, -1, -1, 0], np.int32)
+    ranks = []
+    for part in np.split(codes, cuts):
+        values, numbers = np.unique(part[part >= 0], return_inverse=True)
+        own = part.copy()
+        own[part >= 0] = numbers
+        counts = Counts(["a"], bounded=True)
+        for block in np.array_split(own, 2):
+            counts.add({"a": Text(block, tuple("uvwxyz"[k] for k in values))})
+        ranks.append(counts)
+    for other in ranks[1:]:
+        ranks[0].merge(other)
+    assert ranks[0].overflowed == {"a"}
+    assert ranks[0].columns == {"a": {"": 4}}
+
+
+def test_as_many_texts_as_are_counted_besides_missing_ones(monkeypatch):
+    monkeypatch.setattr(summaries, "MAX_CATEGORIES", 2)
+    counts = Counts(["a"])
+    counts.add({"a": Text(np.array([0, -1, 1], np.int32), ("x", "y"))})
+    assert counts.columns == {"a": {"": 1, "x": 1, "y": 1}}
+    with pytest.raises(ValueError, match="column 'a' has more than 2 different texts"):
+        counts.add({"a": Text(np.array([0], np.int32), ("z",))})
+
+
 def test_a_column_without_rows():
-    assert np.isnan(Quantiles(1).at([0.5])).all()
     assert_array_equal(Moments(2).variance, [0, 0])
