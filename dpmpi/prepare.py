@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from .data import BadRow, Block, Dataset, Frame
+import numpy as np
+
+from .data import BadRow, Block, DataError, Dataset, Frame
 from .engine import Engine
 from .preprocess import Columns, Folded, Pipeline, RowError, Step, Text, fold_scaling
 
@@ -88,7 +90,15 @@ def _applied(dataset: Dataset, function: Callable[[Columns], Any]) -> Callable[[
 
 
 def columns_of(dataset: Dataset, block: Block | Frame) -> Columns:
-    """A block of a Dataset as transformers see it; columns without names are called by their numbers."""
+    """A block of a Dataset as transformers see it; columns without names are called by their numbers.
+
+    Raises DataError for sparse rows: scaled or filled in, they would be dense.
+    """
+    if not isinstance(block.X, np.ndarray):
+        raise DataError(
+            f"{dataset.source}: its rows are sparse; preprocessing and describe take dense rows: fit them as they are, "
+            "or write them as a dense array"
+        )
     names = dataset.columns or tuple(map(str, range(block.X.shape[1])))
     text = block.text if isinstance(block, Frame) else {}
     return Columns(names, block.X, {name: Text(*cells) for name, cells in text.items()})

@@ -94,6 +94,27 @@ def test_batches_of_a_part(engine, dataset, window):
     assert max(map(len, batches)) <= 100
 
 
+@pytest.mark.parametrize("more", [False, True])
+def test_rows_of_other_columns_can_be_kept(engine, dataset, more):
+    raw = dataset()
+    if not more:
+        made = raw.map(lambda block: data.Block(block.X[:, 1:], block.y, None), columns=("row",))
+    elif hasattr(raw.empty(), "text"):
+        made = apply_pipeline(raw, fit_pipeline(engine, raw, [OneHot(("s",)), Impute()]))
+    else:
+        made = raw.map(lambda block: data.Block(block.X[:, [0, 1, 0, 2]], block.y, None), columns=tuple("asar"))
+    part = dpmpi.split(engine, made, 0.3)[0]
+    for one in (made, part):
+        kept = one.keep()
+        expected = one.load().X
+        assert_array_equal(kept.load().X, expected)
+        assert kept.empty().X.shape == (0, expected.shape[1])
+        doubled = kept.map(lambda block: block._replace(X=2 * block.X)).keep()
+        assert_array_equal(doubled.load().X, 2 * expected)
+        for got, batch in zip(kept.batches(100, window=1100), one.batches(100, window=1100), strict=True):
+            assert_array_equal(got.X, batch.X)
+
+
 def test_arrays_are_split_together(engine):
     start, stop = dpmpi.partition.block(N, engine.size, engine.rank)
     row = np.arange(start, stop)

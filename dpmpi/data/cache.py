@@ -1,34 +1,41 @@
 """A binary copy of text files, written once by all ranks together and used as long as the text stays what it was.
 
     DIR/<name>-<hash of path and options>/part-<rank>-<number>.npz    some MiB of rows each, in the order of the rows
-                                          manifest.json               of which text it is; sizes and checksums of parts
+                                          manifest.json               of which text it is, with the rows of each file;
+                                                                      checksums of the parts
 
-It is written under a temporary name and renamed when it is whole. Any number of ranks can read it.
+It is written under a temporary name and renamed when it is whole. Any number of ranks can read it. What a killed
+job left under such a name is removed a day later, when the next copy is made.
 """
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import re
 import shutil
 import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from .arrays import ArrayReader
 from .columns import Wanted
 from .dataset import Dataset
-from .errors import DataError
+from .errors import DataError, Fault, raise_fault
 from .ranks import Ranks
-from .source import TEXT_FORMATS, agree_files, agree_sources
+from .source import TEXT_FORMATS, agree_files, agree_sources, expand
 from .table import Block, join
 
-VERSION = 1
+VERSION = 2
 PART_BYTES = 32 << 20
+STALE_SECONDS = 24 * 3600  # no writer is so long without adding a part
 _MANIFEST = "manifest.json"
 _STEP = 1 << 20
 
@@ -53,7 +60,8 @@ def open_cached(
 
     identity = _identify(path, ranks)
     options = json.dumps([os.path.abspath(path), format, *wanted], default=list)
-    name = f"{Path(path).name.strip('*?[]')}-{hashlib.sha256(options.encode()).hexdigest()[:16]}"
+    label = re.sub(r"[^-.\w]+", "_", Path(path).name)
+    name = f"{label}-{hashlib.sha256(options.encode()).hexdigest()[:16]}"
     folder = os.path.join(cache, name)
     manifest = _find(folder, identity, ranks)
     if manifest is None:
@@ -65,14 +73,28 @@ def open_cached(
         manifest = _find(folder, identity, ranks)
         if manifest is None:
             raise DataError(f"{folder}: the cache is not what was written; use a folder that every rank sees")
-    sources = agree_sources(os.path.join(folder, "part-*.npz"), ranks, "npz")
+    sources = agree_sources(os.path.join(glob.escape(folder), "part-*.npz"), ranks, "npz")
     with ranks.together():
         weight = "sample_weight" if wanted.weight is not None else None
         reader = ArrayReader(sources, Wanted(weight=weight, missing=wanted.missing))
-    dataset = Dataset(path, sources, reader, ranks, limit)
+    dataset = _Copy(path, sources, reader, ranks, limit)
+    dataset.text = list(zip(expand(path), manifest["rows"], strict=True))
     dataset.columns, dataset.picked = None if manifest["columns"] is None else tuple(manifest["columns"]), None
     dataset.target = manifest["target"]
     return dataset
+
+
+class _Copy(Dataset):
+    """Rows of a copy; a bad one is named by its place in the text. `text`: the files it was made of, and their rows."""
+
+    text: list[tuple[str, int]]
+
+    def _raise(self, file: int, fault: Fault) -> NoReturn:
+        row = sum(self._reader.extents[:file]) + fault.row
+        ends = list(accumulate(n_rows for _, n_rows in self.text))
+        number = bisect_right(ends, row)
+        path, n_rows = self.text[number]
+        raise_fault(path, fault._replace(row=row - (ends[number] - n_rows)), is_text=False)
 
 
 def _identify(path: str, ranks: Ranks) -> list[Any]:
@@ -89,10 +111,11 @@ def _find(folder: str, identity: list[Any], ranks: Ranks) -> dict[str, Any] | No
     """The manifest of a copy that is whole and of this text, else None; every rank checks its share of the parts."""
     manifest = None
     if ranks.rank == 0:
-        with suppress(OSError, ValueError):
-            manifest = json.loads(Path(folder, _MANIFEST).read_text())
-            if manifest["version"] != VERSION or manifest["identity"] != identity:
-                manifest = None
+        with suppress(OSError, ValueError, KeyError, TypeError):  # there is none, or it is damaged
+            found = json.loads(Path(folder, _MANIFEST).read_text())
+            body = json.dumps(found["copy"])
+            if found["checksum"] == zlib.crc32(body.encode()) and found["copy"]["version"] == VERSION:
+                manifest = found["copy"] if found["copy"]["identity"] == identity else None
     manifest = ranks.share(manifest)[0]
     if manifest is None:
         return None
@@ -125,6 +148,7 @@ def _build(text: Dataset, cache: str, folder: str, identity: list[Any], ranks: R
                     os.makedirs(temporary)
                 except OSError as error:
                     raise _cannot_write(cache, error) from error
+                _remove_stale(cache, temporary)
         with ranks.together():
             parts = _write_parts(text, temporary, ranks.rank)
         manifest = {
@@ -132,14 +156,25 @@ def _build(text: Dataset, cache: str, folder: str, identity: list[Any], ranks: R
             "identity": identity,
             "columns": text.columns,
             "target": text.target,
+            "rows": text.rows_of_files(),
             "parts": [part for parts in ranks.share(parts) for part in parts],
         }
         with ranks.together():
             if ranks.rank == 0:
-                _finish(temporary, folder, json.dumps(manifest))
+                checksum = zlib.crc32(json.dumps(manifest).encode())
+                _finish(temporary, folder, json.dumps({"checksum": checksum, "copy": manifest}))
     finally:
         if ranks.rank == 0:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove_stale(cache: str, temporary: str) -> None:
+    """Remove what killed jobs left in `cache`; `temporary`, just made, tells the time there."""
+    now = os.stat(temporary).st_ctime
+    for path in glob.glob(os.path.join(glob.escape(cache), ".dpmpi-*.tmp*")):
+        with suppress(OSError):  # another job may do the same
+            if path != temporary and now - os.stat(path).st_ctime > STALE_SECONDS:
+                shutil.rmtree(path)
 
 
 def _write_parts(text: Dataset, temporary: str, rank: int) -> list[tuple[str, int | None]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -85,6 +85,7 @@ class Dataset:
         self.fits = self._shard_bytes <= max_memory // 2
         self._function: Callable[[Any], Any] | None = None
         self._kept: list[Any] | None = None
+        self._kept_empty: Any = None  # of no rows, as the kept blocks
         self._table: Table | None = None
         self._ends = np.cumsum([piece.n_rows for piece in pieces])  # of the rows of each piece
         self._masks: list[np.ndarray | None] = [None] * len(pieces)  # which rows of each piece are wanted, all for None
@@ -115,6 +116,13 @@ class Dataset:
                 width = max((block.X.shape[1] for block in self.blocks()), default=0)
             self.n_columns = self._width = max(self._ranks.share(width))
 
+    def rows_of_files(self) -> list[int]:
+        """The rows of each file; collective."""
+        mine = np.zeros(len(self._sources), np.int64)
+        for piece in self._pieces:
+            mine[piece.file] += piece.n_rows
+        return np.sum(self._ranks.share(mine), axis=0).tolist()
+
     def blocks(self) -> Iterator[Block]:
         """Yield this rank's rows in order, block by block; local. One thread reads ahead.
 
@@ -126,7 +134,7 @@ class Dataset:
 
     def empty(self) -> Block:
         """A block of no rows, with the widths and dtypes of the others."""
-        return self._finished(self._reader.empty())
+        return self._finished(self._reader.empty() if self._kept_empty is None else self._kept_empty)
 
     def _checked(self) -> Iterator[Block]:
         try:
@@ -157,7 +165,9 @@ class Dataset:
     def keep(self) -> Dataset:
         """The same rows, read now and kept in memory as blocks; local. Raises DataError as `blocks`."""
         kept = copy.copy(self)
-        kept._function, kept._kept = None, list(self.blocks())
+        kept._kept, kept._kept_empty = list(self.blocks()), self.empty()
+        if self._function is not None:  # what it makes of a block is kept
+            kept._function, kept._width = None, kept._kept_empty.X.shape[1]
         return kept
 
     def select(self, chosen: np.ndarray) -> Dataset:
@@ -281,7 +291,7 @@ class Dataset:
             row = int(np.flatnonzero(mask)[error.fault.row])
             raise BadRow(error.fault._replace(row=row)) from None
 
-    def _raise(self, file: int, fault: Fault) -> None:
+    def _raise(self, file: int, fault: Fault) -> NoReturn:
         raise_fault(self._sources[file].path, fault, self._reader.text_lines is not None)
 
     def load(self) -> Table:

@@ -87,6 +87,69 @@ def test_a_damaged_copy_is_made_anew(on_ranks, tmp_path):
     assert len(load(path, cache=folder)[1][0]) == ROWS
 
 
+@pytest.mark.parametrize("text", ["{}", "[]", "null", '{"version": 1}', '{"checksum": 0, "copy": {}}', "[" * 9, ""])
+def test_a_damaged_manifest_is_a_copy_to_be_made_anew(on_ranks, tmp_path, text):
+    path, folder = tmp_path / "t.csv", tmp_path / "cache"
+    write(path)
+    load(path, cache=folder)
+    (manifest,) = folder.glob("*/manifest.json")
+    whole = manifest.read_text()
+    for damaged in (text, whole.replace('"columns": [', '"columns": 5, "other": [')):
+        manifest.write_text(damaged)
+        for _, parts in on_ranks(2, lambda ranks: load(path, ranks, cache=folder)):
+            assert parts[0].shape[1] == 2
+        assert '"columns": [' in manifest.read_text()
+
+
+def test_patterns_and_folders_with_magic_in_their_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for k in range(3):
+        write(tmp_path / f"part-{k}.csv", first=k * ROWS)
+    (tmp_path / "[a]").mkdir()
+    for pattern in ("part-[0-9].csv", "part-?.csv", "*t-*.csv"):
+        for _ in range(2):
+            _, parts = load(tmp_path / pattern, cache="[a]")
+            assert_array_equal(parts[0][:, 0], np.arange(3 * ROWS))
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_bad_row_found_later_is_named_by_its_place_in_the_text(on_ranks, tmp_path, monkeypatch, size):
+    monkeypatch.setattr(cache, "PART_BYTES", 2000)
+    (tmp_path / "text").mkdir()
+    for k, name in enumerate(("0.csv", "1.csv", "2.csv")):
+        write(tmp_path / "text" / name, first=k * ROWS)
+
+    def check(block):
+        bad = np.flatnonzero(np.isin(block.X[:, 0], [ROWS + 70, 2 * ROWS + 3]))
+        if len(bad):
+            raise data.BadRow.at(int(bad[0]), "a is not liked")
+        return block
+
+    def read(ranks):
+        dataset = data.open(tmp_path / "text", ranks, target="y", cache=tmp_path / "cache", missing=True)
+        dataset.map(check).load()
+
+    for _ in range(2):
+        for error in on_ranks(size, read):
+            assert str(error) == f"{tmp_path}/text/1.csv: row 71: a is not liked"
+
+
+def test_what_a_killed_job_left_is_removed_later(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    left = [folder / ".dpmpi-0123.tmp", folder / ".dpmpi-4567.tmp.old"]
+    for path in left:
+        path.mkdir(parents=True)
+        (path / "part-000000-000000.npz").write_bytes(b"half")
+    write(tmp_path / "t.csv")
+    load(tmp_path / "t.csv", cache=folder)
+    assert all(path.exists() for path in left)  # its writer may still be at work
+    monkeypatch.setattr(cache, "STALE_SECONDS", -1)
+    write(tmp_path / "t.csv", first=1)
+    load(tmp_path / "t.csv", cache=folder)
+    assert not any(path.exists() for path in left)
+    assert len(os.listdir(folder)) == 1
+
+
 @pytest.mark.parametrize("size", [1, 3])
 def test_a_full_disk_leaves_nothing(on_ranks, tmp_path, monkeypatch, size):
     path, folder = tmp_path / "t.csv", tmp_path / "cache"

@@ -1,0 +1,52 @@
+"""What a command cannot do with a file or an option: one message, exit status 2."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from dpmpi.cli import main
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.svm").write_text("1 1:2 3:4\n0 2:1\n" * 9)
+    sparse.save_npz("x.npz", sparse.csr_array(np.eye(9, 3)))
+    with np.load("x.npz") as arrays:
+        np.savez("s.npz", **arrays, y=np.arange(9) % 2)
+    (tmp_path / "t.csv").write_text("a,b,y\n" + "1,2,0\n2,1,1\n3,3,0\n" * 5)
+    return tmp_path
+
+
+SPARSE = "its rows are sparse; preprocessing and describe take dense rows"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["describe", "s.svm"], f"s.svm: {SPARSE}"),
+        (["describe", "s.npz", "--scatter"], f"s.npz: {SPARSE}"),
+        (["fit", "s.svm", "--model", "logistic", "--scale", "standard"], f"s.svm: {SPARSE}"),
+        (["fit", "s.npz", "--model", "logistic", "--clip", "0:1:2"], f"s.npz: {SPARSE}"),
+    ],
+)
+def test_one_message(folder, capsys, arguments, told):
+    with pytest.raises(SystemExit) as exit:
+        main(arguments)
+    message = capsys.readouterr().err
+    assert (exit.value.code, message.count("dpmpi: error: ")) == (2, 1)
+    assert told in message
+
+
+def test_sparse_rows_are_refused_on_all_ranks_together(folder, mpiexec):
+    done = mpiexec(3, "-m", "dpmpi", "describe", "s.svm", cwd=folder)
+    assert (done.returncode, done.stderr.count("error")) == (2, 1)
+    assert SPARSE in done.stderr
+
+
+def test_a_scaled_model_does_not_take_sparse_rows(folder, capsys):
+    main(["fit", "t.csv", "--target", "y", "--model", "linear", "--scale", "standard", "--output", "m.npz"])
+    with pytest.raises(SystemExit) as exit:
+        main(["predict", "m.npz", "s.svm"])
+    assert exit.value.code == 2
+    assert SPARSE in capsys.readouterr().err
