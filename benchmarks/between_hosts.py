@@ -184,7 +184,6 @@ def time_sides(
 def overlap(comm: Any, n_bytes: int, options: argparse.Namespace) -> None:
     """Measure how much of a bucket's time a computation hides; rank 0 prints."""
     arrays = [np.ones(n_bytes // 16, np.float32) for _ in range(PARTS)]
-    repeat = min(options.repeat, 30)
     block, total = np.ones(1 << 15, np.float32), np.zeros(1 << 15, np.float32)
 
     def compute(calls: int, poll: Callable[[], object] | None = None) -> None:
@@ -205,11 +204,9 @@ def overlap(comm: Any, n_bytes: int, options: argparse.Namespace) -> None:
         bucket.run()
 
     with comm.bucket(arrays, bucket_bytes=n_bytes // PARTS, wire=options.wire) as bucket:
-        communication = slowest(comm, bucket.run, repeat)
-        calls = int(communication / PARTS / slowest(comm, lambda: compute(1000), 5) * 1000)
-        computation = slowest(comm, lambda: compute(PARTS * calls), repeat)
-        both = slowest(comm, lambda: in_turn(calls), repeat)
-        together = slowest(comm, lambda: overlapped(calls), repeat)
+        calls = int(slowest(comm, [bucket.run], 5)[0] / PARTS / slowest(comm, [lambda: compute(5000)], 5)[0] * 5000)
+        sides = [bucket.run, lambda: compute(PARTS * calls), lambda: in_turn(calls), lambda: overlapped(calls)]
+        communication, computation, both, together = slowest(comm, sides, min(options.repeat, 30))
     if comm.rank == 0:
         print(
             f"{n_bytes} bytes in {PARTS} buckets: communication {1e3 * communication:.1f} ms, computation "
@@ -219,15 +216,16 @@ def overlap(comm: Any, n_bytes: int, options: argparse.Namespace) -> None:
         )
 
 
-def slowest(comm: Any, run: Callable[[], object], repeat: int) -> float:
-    """Return the median seconds of `run` on its slowest rank, each time after a barrier."""
-    seconds = np.empty(repeat)
+def slowest(comm: Any, runs: list[Callable[[], object]], repeat: int) -> list[float]:
+    """Return the median seconds of each of the `runs`, taken in turn, on its slowest rank; each after a barrier."""
+    seconds = np.empty((repeat, len(runs)))
     for i in range(-1, repeat):
-        comm.barrier()
-        begin = time.perf_counter()
-        run()
-        seconds[max(i, 0)] = time.perf_counter() - begin
-    return float(np.median(comm.allreduce(seconds, "max")))
+        for k, run in enumerate(runs):
+            comm.barrier()
+            begin = time.perf_counter()
+            run()
+            seconds[max(i, 0), k] = time.perf_counter() - begin
+    return [float(median) for median in np.median(comm.allreduce(seconds, "max"), axis=0)]
 
 
 if __name__ == "__main__":
