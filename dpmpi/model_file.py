@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -93,10 +92,8 @@ def load(path: str | Path) -> SavedModel:
             arrays = {name: archive[name] for name in archive.files}
     except OSError as error:
         raise DataError(f"{path}: cannot read the model: {error.strerror or error}") from error
-    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path}: not a dpmpi model, or damaged; give the file that 'dpmpi fit --output' wrote"
-        ) from error
+    except Exception as error:  # a damaged archive raises whatever its reader stumbles over
+        raise _not_a_model(path) from error
     try:
         version, name = int(arrays["format_version"]), str(arrays["model"])
         if version > FORMAT_VERSION:
@@ -119,6 +116,8 @@ def load(path: str | Path) -> SavedModel:
         )
     except KeyError as error:
         raise DataError(f"{path}: not a dpmpi model: it has no {error.args[0]!r}") from error
+    except (TypeError, OverflowError) as error:  # arrays of these names, but not of a model
+        raise _not_a_model(path) from error
     try:
         pipeline = Pipeline.from_json(str(arrays["pipeline"])) if "pipeline" in arrays else None
     except ValueError as error:
@@ -131,6 +130,10 @@ def load(path: str | Path) -> SavedModel:
         pipeline,
         Picked(tuple(arrays["picked"].tolist()), int(arrays["picked_of"])) if "picked_of" in arrays else None,
     )
+
+
+def _not_a_model(path: str | Path) -> DataError:
+    return DataError(f"{path}: not a dpmpi model, or damaged; give the file that 'dpmpi fit --output' wrote")
 
 
 def _state(arrays: dict[str, np.ndarray]) -> FitState:
