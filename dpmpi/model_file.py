@@ -26,12 +26,14 @@ class SavedModel:
         columns: names of the d columns, or None when the data had none.
         target: name of the target column, or None.
         pipeline: what made the d columns out of the raw ones, or None.
+        dates: those of the raw columns that held dates.
     """
 
     result: FitResult
     columns: list[str] | None
     target: str | None
     pipeline: Pipeline | None = None
+    dates: tuple[str, ...] = ()
 
     @property
     def n_numbers(self) -> int:
@@ -72,6 +74,8 @@ def save(path: str | Path, model: SavedModel) -> None:
         arrays["target"] = np.array(model.target)
     if model.pipeline is not None:
         arrays["pipeline"] = np.array(model.pipeline.to_json())
+    if model.dates:
+        arrays["dates"] = np.array(model.dates, np.str_)
     with atomic_write(path) as file:
         np.savez(file, allow_pickle=False, **arrays)
 
@@ -115,7 +119,11 @@ def load(path: str | Path) -> SavedModel:
         raise DataError(f"{path}: its preprocessing cannot be read: {error}") from error
     columns, target = arrays.get("columns"), arrays.get("target")
     return SavedModel(
-        result, None if columns is None else columns.tolist(), None if target is None else str(target), pipeline
+        result,
+        None if columns is None else columns.tolist(),
+        None if target is None else str(target),
+        pipeline,
+        tuple(arrays["dates"].tolist()) if "dates" in arrays else (),
     )
 
 
