@@ -26,6 +26,7 @@ class SavedModel:
         columns: names of the d columns, or None when the data had none.
         target: name of the target column, or None.
         pipeline: what made the d columns out of the raw ones, or None.
+        dates: those of the raw columns that held dates.
         picked: the numbers of columns without names, or None.
     """
 
@@ -33,6 +34,7 @@ class SavedModel:
     columns: list[str] | None
     target: str | None
     pipeline: Pipeline | None = None
+    dates: tuple[str, ...] = ()
     picked: Picked | None = None
 
     @property
@@ -82,6 +84,8 @@ def write(file: IO[bytes], model: SavedModel) -> None:
         arrays["target"] = np.array(model.target)
     if model.pipeline is not None:
         arrays["pipeline"] = np.array(model.pipeline.to_json())
+    if model.dates:
+        arrays["dates"] = np.array(model.dates, np.str_)
     np.savez(file, allow_pickle=False, **arrays)
 
 
@@ -128,6 +132,7 @@ def load(path: str | Path) -> SavedModel:
         None if columns is None else columns.tolist(),
         None if target is None else str(target),
         pipeline,
+        tuple(arrays["dates"].tolist()) if "dates" in arrays else (),
         Picked(tuple(arrays["picked"].tolist()), int(arrays["picked_of"])) if "picked_of" in arrays else None,
     )
 

@@ -192,6 +192,16 @@ static const char *read_any_number(const char *p, const char *end, double *out)
     return p;
 }
 
+/* Of up to 8 digits at p, fewer than 8 of them in front of the point, and their sign; 9 bytes are read. */
+static inline double short_value(const char *p, int whole, int fraction, int negative)
+{
+    static const double powers[2][9] = {{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8},
+                                        {-1e0, -1e1, -1e2, -1e3, -1e4, -1e5, -1e6, -1e7, -1e8}};
+    uint64_t left = ((uint64_t)1 << (8 * whole)) - 1;
+    uint64_t word = (load_word(p) & left) | (load_word(p + 1) & ~left); /* the digits on both sides of the point */
+    return (double)(int64_t)word_value(word, whole + fraction) / powers[negative][fraction];
+}
+
 /* Read a number without exponent at p, of up to 19 digits, and return where its digits end; NULL where there is none.
  *
  * 40 bytes are read from p on: 32 to look at, and a word from the last of them on.
@@ -212,19 +222,16 @@ static inline const char *read_plain_number(const char *p, double *out)
     }
     const char *first = p + negative;
     int digits = whole + fraction;
-    double value;
-    if (__builtin_expect((unsigned)(digits - 1) < 8 && whole < 8, 1)) { /* the digits on both sides of the point */
-        uint64_t left = ((uint64_t)1 << (8 * whole)) - 1;
-        uint64_t word = (load_word(first) & left) | (load_word(first + 1) & ~left);
-        value = (double)(int64_t)word_value(word, digits) / EXACT_POWERS[fraction];
-    } else {
-        uint64_t mantissa = append_digits(0, first, whole);
-        if (fraction)
-            mantissa = append_digits(mantissa, first + whole + 1, fraction);
-        if (digits == 0 || !finish(mantissa, digits, -fraction, &value))
-            return NULL;
+    if (__builtin_expect((unsigned)(digits - 1) < 8 && whole < 8, 1)) {
+        *out = short_value(first, whole, fraction, negative);
+        return p + stop;
     }
-    *out = with_sign(value, negative);
+    uint64_t mantissa = append_digits(0, first, whole);
+    if (fraction)
+        mantissa = append_digits(mantissa, first + whole + 1, fraction);
+    if (digits == 0 || !finish(mantissa, digits, -fraction, out))
+        return NULL;
+    *out = with_sign(*out, negative);
     return p + stop;
 }
 

@@ -48,8 +48,8 @@ COLUMNS = {"kinds": ("number", "gaps", "boolean", "skipped"), "places": (1, 0, 2
 
 
 def mutate(rng: random.Random, seeds: list[bytes]) -> bytes:
-    """One of the seeds, or two of them joined, changed in a few places."""
-    text = bytearray(rng.choice(seeds) * rng.randint(1, 3) + rng.choice([b"", rng.choice(seeds)]))
+    """One of the seeds, some times over, or two of them joined, changed in a few places."""
+    text = bytearray(rng.choice(seeds) * rng.choice([1, 2, 3, 30]) + rng.choice([b"", rng.choice(seeds)]))
     for _ in range(rng.randint(0, 6)):
         at = rng.randint(0, len(text))
         change = rng.randrange(4)

@@ -39,6 +39,26 @@ def test_rows_give_what_the_twin_gives(rows, newline, last, delimiter):
     assert_same(text.encode(), delimiter, **COLUMNS)
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32), st.sampled_from(["\n", "\r\n"]), st.sampled_from([0.0, 0.01, 0.3]))
+def test_long_texts_give_what_the_twin_gives(seed, newline, strange):
+    """Cells are found a window at a time: what is strange may lie anywhere in it, or be longer than it."""
+    rng = np.random.default_rng(seed)
+    plain = ["0.496714", "-1.5", "12345678", ".25", "-7.", "123456.78", "0.12345678901234567", "99999999.5", "-0.0"]
+    odd = ['"1.5"', " 2 ", "", "1e5", "NA", "+3", "1" * 30, '"a,b"', "x" * 3000]
+    rows = []
+    for _ in range(150):
+        row = [rng.choice(odd if rng.random() < strange else plain) for _ in range(6)]
+        rows += [",".join(row)] + [""] * (rng.random() < 0.02)
+    text = newline.join(rows).encode()
+    kinds = ("number", "gaps", "skipped", "number", "gaps", "skipped")
+    assert_same(text, kinds=kinds, places=(2, 0, -1, 3, 1, -1), n_features=3)
+    switches = newline.join([*(f"{k % 2},true,0.5" for k in range(200)), rng.choice(["1,0,2", "-0,1,2", "0.5,1,2"])])
+    assert_same(switches.encode(), kinds=("boolean", "boolean", "number"), places=(0, 1, 2), n_features=2)
+    rows[-1] += rng.choice(["", ",", "x", '"'])
+    assert_same(newline.join(rows).encode(), kinds=("skipped",) * 5 + ("gaps",), places=(-1,) * 5 + (0,), n_features=1)
+
+
 @settings(deadline=None)
 @given(st.text('01.5e-+,"\n\r x\0', max_size=60).map(str.encode) | st.binary(max_size=40))
 @example(b'"1",2\n')
