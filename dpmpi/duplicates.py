@@ -12,7 +12,7 @@ import numpy as np
 from .data import Block, Dataset, Frame
 from .engine import Engine
 from .kernels.random_bits import mix
-from .validation import Rows, select
+from .validation import Rows, count_rows, select
 
 _AT_ONCE = 1 << 16  # rows of an array
 _LANES = (0x243F6A8885A308D3, 0x13198A2E03707344)  # two hashes of 64 bits, started differently
@@ -34,7 +34,7 @@ def drop_duplicates(engine: Engine, rows: Rows) -> Rows:
     Returns:
         As `rows`, numbered anew. A Dataset keeps a byte a row in mind.
 
-    Raises (on every rank): what reading raises.
+    Raises (on every rank): ValueError for arrays of unequal lengths, or none; what reading raises.
     """
     with engine.comm.together("drop_duplicates"), engine.timer("read"):
         prints = np.concatenate([np.zeros((0, 2), np.uint64), *map(fingerprints, _blocks(rows))])
@@ -72,7 +72,7 @@ def _blocks(rows: Any) -> Iterator[tuple[Any, ...]]:
         yield from rows.blocks()
         return
     parts = [part for part in rows if part is not None]
-    for low in range(0, parts[0].shape[0], _AT_ONCE):
+    for low in range(0, count_rows(rows), _AT_ONCE):
         yield tuple(part[low : low + _AT_ONCE] for part in parts)
 
 

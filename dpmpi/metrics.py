@@ -20,10 +20,12 @@ def evaluate(engine: Engine, result: FitResult, X: Any, y: np.ndarray | None = N
     For a classifier: accuracy, auc (None when only one class occurs) and log_loss; y holds the model's labels.
     For regression: rmse and r2 (None when y is constant).
 
-    Raises (on every rank): ValueError when a label is not one of the model's, or there are no rows; what reading X
-        raises.
+    Raises (on every rank): ValueError when a label is not one of the model's, or there are no rows or no targets; what
+        reading X raises.
     """
     with engine.comm.together("evaluate"):
+        if (X.target if isinstance(X, Dataset) else y) is None:
+            raise ValueError("y is missing: the metrics need the rows' targets")
         z, y = _predict(engine, result, X, y)
         if result.classes is not None:
             unknown = ~np.isin(y, result.classes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -27,6 +26,7 @@ class SavedModel:
         columns: names of the d columns, or None when the data had none.
         target: name of the target column, or None.
         pipeline: what made the d columns out of the raw ones, or None.
+        dates: those of the raw columns that held dates.
         picked: the numbers of columns without names, or None.
     """
 
@@ -34,6 +34,7 @@ class SavedModel:
     columns: list[str] | None
     target: str | None
     pipeline: Pipeline | None = None
+    dates: tuple[str, ...] = ()
     picked: Picked | None = None
 
     @property
@@ -83,6 +84,8 @@ def write(file: IO[bytes], model: SavedModel) -> None:
         arrays["target"] = np.array(model.target)
     if model.pipeline is not None:
         arrays["pipeline"] = np.array(model.pipeline.to_json())
+    if model.dates:
+        arrays["dates"] = np.array(model.dates, np.str_)
     np.savez(file, allow_pickle=False, **arrays)
 
 
@@ -93,10 +96,8 @@ def load(path: str | Path) -> SavedModel:
             arrays = {name: archive[name] for name in archive.files}
     except OSError as error:
         raise DataError(f"{path}: cannot read the model: {error.strerror or error}") from error
-    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path}: not a dpmpi model, or damaged; give the file that 'dpmpi fit --output' wrote"
-        ) from error
+    except Exception as error:  # a damaged archive raises whatever its reader stumbles over
+        raise _not_a_model(path) from error
     try:
         version, name = int(arrays["format_version"]), str(arrays["model"])
         if version > FORMAT_VERSION:
@@ -119,6 +120,8 @@ def load(path: str | Path) -> SavedModel:
         )
     except KeyError as error:
         raise DataError(f"{path}: not a dpmpi model: it has no {error.args[0]!r}") from error
+    except (TypeError, OverflowError) as error:  # arrays of these names, but not of a model
+        raise _not_a_model(path) from error
     try:
         pipeline = Pipeline.from_json(str(arrays["pipeline"])) if "pipeline" in arrays else None
     except ValueError as error:
@@ -129,8 +132,13 @@ def load(path: str | Path) -> SavedModel:
         None if columns is None else columns.tolist(),
         None if target is None else str(target),
         pipeline,
+        tuple(arrays["dates"].tolist()) if "dates" in arrays else (),
         Picked(tuple(arrays["picked"].tolist()), int(arrays["picked_of"])) if "picked_of" in arrays else None,
     )
+
+
+def _not_a_model(path: str | Path) -> DataError:
+    return DataError(f"{path}: not a dpmpi model, or damaged; give the file that 'dpmpi fit --output' wrote")
 
 
 def _state(arrays: dict[str, np.ndarray]) -> FitState:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .data import Dataset
+from .data.batches import check_seed
 from .engine import Engine
 from .kernels.random_bits import mix, unit
 
@@ -24,7 +25,7 @@ def split(engine: Engine, rows: Rows, validation: float = 0.2, seed: int = 0) ->
         engine: the ranks.
         rows: a Dataset, or a tuple of arrays (or None) aligned by rows, this rank's shards.
         validation: the share to hold out, above 0 and below 1.
-        seed: 0 or more.
+        seed: 0 or more, below 2^63.
 
     Returns:
         (training, validation), each as `rows` is. Datasets read the same files again, and keep a byte a row in mind.
@@ -34,9 +35,8 @@ def split(engine: Engine, rows: Rows, validation: float = 0.2, seed: int = 0) ->
     with engine.comm.together(f"split({validation}, {seed})"):
         if not 0 < validation < 1:
             raise ValueError(f"validation must be a share above 0 and below 1, not {validation}")
-        if seed < 0:
-            raise ValueError(f"seed must be 0 or more, not {seed}")
-        count = rows.n_local if isinstance(rows, Dataset) else _count(rows)
+        check_seed(seed)
+        count = rows.n_local if isinstance(rows, Dataset) else count_rows(rows)
     counts = engine.comm.share(count)
     start = sum(counts[: engine.rank])
     held = unit(mix(mix(np.arange(start, start + count)) ^ mix(mix(seed) ^ np.uint64(_SALT)))) < validation
@@ -56,8 +56,11 @@ def select(rows: Rows, chosen: np.ndarray) -> Rows:
     return tuple(None if part is None else part[chosen] for part in rows)  # type: ignore[return-value]
 
 
-def _count(arrays: tuple[Any, ...]) -> int:
+def count_rows(arrays: tuple[Any, ...]) -> int:
+    """How many rows the arrays have, of which some may be None. Raises ValueError unless all have as many."""
     counts = {array.shape[0] for array in arrays if array is not None}
+    if not counts:
+        raise ValueError("there must be an array among the rows, not None alone")
     if len(counts) != 1:
         raise ValueError(f"the arrays must have the same number of rows, but have {sorted(counts)}")
     return int(counts.pop())

@@ -5,6 +5,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import dpmpi
 from dpmpi import model_file
+from dpmpi.data import DataError
 from dpmpi.metrics import evaluate
 
 pytestmark = pytest.mark.mpi
@@ -228,6 +229,14 @@ def test_metrics_of_one_class(engine):
         evaluate(engine, result, *scattered(engine, X, np.full(N, 5.0)))
 
 
+@pytest.mark.parametrize("kind", ["linear", "logistic"])
+def test_metrics_need_targets(engine, kind):
+    X, y, _ = make(kind)
+    result = dpmpi.fit(engine, kind, *scattered(engine, X, y), l2=1.0)
+    with pytest.raises(ValueError, match="y is missing"):
+        evaluate(engine, result, scattered(engine, X, y)[0])
+
+
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e9 + 0.1])
 def test_metrics_of_a_constant_target(engine, value):
     X = make("linear")[0][:7]  # 7 * 0.1 / 7 is not 0.1
@@ -250,3 +259,24 @@ def test_a_model_survives_the_disk(engine, tmp_path, kind):
     if kind == "linear":
         with pytest.raises(ValueError, match="no classes"):
             loaded.result.predict_proba(X)
+
+
+def test_a_damaged_model_is_a_data_error(engine, tmp_path):
+    X, y, _ = make("linear")
+    result = dpmpi.fit(engine, "linear", *scattered(engine, X, y))
+    path = tmp_path / f"model-{engine.rank}.npz"
+    model_file.save(path, model_file.SavedModel(result, list("abcd"), "y"))
+    whole = path.read_bytes()
+    refused = []
+    for place in np.random.default_rng(0).integers(0, 8 * len(whole), 1000).tolist():
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            loaded = model_file.load(path)  # a bit that says nothing: a time, an attribute
+        except DataError as error:
+            refused.append(str(error))
+        else:
+            assert_array_equal(loaded.result.coef, result.coef)
+    assert len(refused) > 500
+    assert all(message.startswith(str(path)) for message in refused)

@@ -202,3 +202,13 @@ def test_fingerprints_tell_what_is_equal(rows):
 def test_mistakes(engine, share, seed, message):
     with pytest.raises(ValueError, match=message):
         dpmpi.split(engine, (np.zeros(3),), share, seed)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"), [((None,), "there must be an array"), ((np.zeros(3), np.zeros(2)), "same number of rows")]
+)
+def test_rows_that_are_none(engine, rows, message):
+    with pytest.raises(ValueError, match=message):
+        drop_duplicates(engine, rows)
+    with pytest.raises(ValueError, match=message):
+        dpmpi.split(engine, rows)

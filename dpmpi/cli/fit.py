@@ -12,11 +12,12 @@ from ..duplicates import drop_duplicates
 from ..engine import Engine
 from ..metrics import evaluate
 from ..models import MODELS
-from ..prepare import apply_unscaled, fit_pipeline
-from ..preprocess import text_columns
+from ..prepare import apply_pipeline, apply_unscaled, fit_pipeline
+from ..preprocess import Folded, Pipeline, text_columns
 from ..training.fit import SOLVERS, FitResult, fit
 from ..training.rows import LabelError
 from ..validation import split
+from .augment import HELP, augmentations
 from .fit_report import Run, loss_line, metrics_line
 from .options import add_data_options, arrays_or_stream, check_outputs, open_data
 from .preprocess import add_preprocess_options, steps
@@ -62,7 +63,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--momentum", type=float, default=0.9, help="sgd, update: share of the last step kept (default 0.9)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the batches and of --validation (default 0)")
+    parser.add_argument("--augment", metavar="HOW,...", help=HELP)
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the batches, of --augment and of --validation (default 0)"
+    )
     parser.add_argument(
         "--validation", metavar="SHARE", type=float,
         help="hold out this share of the rows, as 0.2, and say how good the model is on them; which rows depends on "
@@ -91,7 +95,9 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     told = Run(engine, options)
     check_outputs(engine, (options.output, options.report), (options.data,))
     with engine.comm.together("reading the options"):
-        preprocessing = steps(options)
+        preprocessing, augment = steps(options), augmentations(options.augment)
+        if augment and options.solver != "sgd":
+            raise data.DataError("--augment changes mini-batches; add --solver sgd")
     dataset = open_data(
         engine,
         options,
@@ -113,10 +119,10 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     pipeline = scaling = None
     if preprocessing:
         pipeline = fit_pipeline(engine, dataset, preprocessing)
-        dataset, folded = apply_unscaled(dataset, pipeline)
+        dataset, folded = _prepared(dataset, pipeline, bool(augment))
         scaling = folded.scaling
         if held_out is not None:
-            held_out = apply_unscaled(held_out, pipeline)[0]
+            held_out = _prepared(held_out, pipeline, bool(augment))[0]
         if scaling is not None or folded.reason:
             found["scaling"] = "row by row" if folded.reason else "folded into the coefficients"
             lines.append(f"scaling   {found['scaling']}{': ' * bool(folded.reason)}{folded.reason}")
@@ -140,6 +146,7 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
             learning_rate=options.learning_rate,
             momentum=options.momentum,
             seed=options.seed,
+            augment=augment,
             scaling=scaling,
             callback=lambda n, loss: progress.update(f"{unit} {n}  loss {loss:.10g}"),
         )
@@ -151,8 +158,14 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
         found["validation"] = {"rows": held_out.n_rows, "metrics": metrics}
         lines.append(f"held out  {metrics_line(metrics)}")
     columns = None if raw_columns is None else list(raw_columns)
-    saved = model_file.SavedModel(result, columns, dataset.target, pipeline, picked)
+    dates = tuple(name for name in (options.dates or "").split(",") if name in (columns or ()))
+    saved = model_file.SavedModel(result, columns, dataset.target, pipeline, dates, picked)
     told.finish(saved, options.output, lines, **found)
+
+
+def _prepared(dataset: data.Dataset, pipeline: Pipeline, augmented: bool) -> tuple[data.Dataset, Folded]:
+    """The rows as the model takes them. What augmentation changes are rows that are scaled, where they are at all."""
+    return (apply_pipeline(dataset, pipeline), Folded(pipeline)) if augmented else apply_unscaled(dataset, pipeline)
 
 
 def _choose_rows(

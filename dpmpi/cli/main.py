@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from .. import __version__
 from ..engine import Engine
 from . import describe, fit, groupby, info, predict, tune
+from .output import kept_going
 
 USER_ERROR = 2
 
@@ -44,14 +46,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the dpmpi command with `arguments` (default: the process's own) and return its exit status."""
     with Engine() as engine:
         try:
-            return _run(engine, arguments)
+            with kept_going() as printed:
+                run = _parse(engine, arguments)
+                if run is not None:
+                    run()
         except _Refused as refused:
             _exit(engine, f"{refused.usage}dpmpi: error: {refused}")
         except ValueError as error:  # the user's mistakes; every rank raises together
             _exit(engine, f"dpmpi: error: {error}")
+        # What nobody wants to read is no failure: the reader had enough.
+        if printed.error is not None and not isinstance(printed.error, BrokenPipeError):
+            _exit(engine, f"dpmpi: error: standard output cannot be written: {printed.error.strerror}")
+        return 0
 
 
-def _run(engine: Engine, arguments: Sequence[str] | None) -> int:
+def _parse(engine: Engine, arguments: Sequence[str] | None) -> Callable[[], None] | None:
+    """What the arguments ask for; None where it is done."""
     _Parser.prints = engine.rank == 0
     parser = _Parser(
         prog="dpmpi", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -62,10 +72,9 @@ def _run(engine: Engine, arguments: Sequence[str] | None) -> int:
         command.add_parser(commands).set_defaults(run=command.run)
     try:
         options = parser.parse_args(arguments)
-    except SystemExit as done:  # --help and --version, which are printed by now
-        return int(done.code or 0)
-    options.run(engine, options)
-    return 0
+    except SystemExit:  # --help and --version, which are printed by now
+        return None
+    return partial(options.run, engine, options)
 
 
 def _exit(engine: Engine, message: str) -> NoReturn:

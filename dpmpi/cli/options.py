@@ -30,8 +30,10 @@ def add_input_options(parser: argparse.ArgumentParser) -> argparse.Action:
         "not fit are read anew whenever they are needed",
     )
     parser.add_argument(
-        "--dates", metavar="A,B,...", help="columns of dates, to be taken as seconds since 1970-01-01 00:00 UTC"
-    )
+        "--dates", metavar="A,B,...",
+        help="columns of dates, to be taken as seconds since 1970-01-01 00:00 UTC; a model remembers those it was "
+        "fitted on",
+    )  # fmt: skip
     parser.add_argument(
         "--scatter",
         action="store_true",
@@ -65,7 +67,8 @@ def _size(text: str) -> int:
 
 
 def open_data(engine: Engine, options: argparse.Namespace, **wanted: Any) -> data.Dataset:
-    """Open DATA; collective. `wanted` as for `data.open`."""
+    """Open DATA; collective. `wanted` as for `data.open`; without `dates` in it, those of the options."""
+    wanted.setdefault("dates", _dates(options))
     with engine.timer("read"):
         return data.open(
             options.data,
@@ -74,9 +77,12 @@ def open_data(engine: Engine, options: argparse.Namespace, **wanted: Any) -> dat
             max_memory=options.max_memory,
             cache=options.cache,
             scatter=options.scatter,
-            dates=options.dates.split(",") if options.dates else (),
             **wanted,
         )
+
+
+def _dates(options: argparse.Namespace) -> list[str]:
+    return options.dates.split(",") if options.dates else []
 
 
 def load_model(engine: Engine, path: str) -> SavedModel:
@@ -92,10 +98,18 @@ def open_for_model(
 ) -> data.Dataset:
     """Open DATA with the columns of a fitted model, preprocessed as it was fitted; collective."""
     raw = saved.pipeline
+    target = options.target or saved.target
+    given = [name for name in _dates(options) if name != target]
+    if given and set(given) != set(saved.dates):
+        names = ", ".join(saved.dates) or "no column"
+        raise data.DataError(
+            f"--dates names {', '.join(given)}, but the model was fitted with dates in {names}; leave --dates out"
+        )
     dataset = open_data(
         engine,
         options,
-        target=options.target or saved.target,
+        dates=[*saved.dates, *(name for name in _dates(options) if name == target)],
+        target=target,
         target_required=target_required,
         columns=saved.columns,
         n_columns=saved.n_numbers,

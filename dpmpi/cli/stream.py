@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from ..engine import Engine
 from ..model_file import SavedModel
 from ..preprocess import Columns, RowError, Text
 from .arrivals import Line, arrivals, interrupts
+from .output import is_lost
 from .scores import csv_lines, json_lines, output_columns, predict_rows
 
 SOURCE = "standard input"
@@ -76,13 +76,11 @@ def answer_stream(saved: SavedModel, options: argparse.Namespace) -> None:
     """Answer standard input's rows until it ends. Raises DataError at the first bad row, those before it answered."""
     answers = Answers(saved, options.stream_format, _write)
     max_delay = MAX_DELAY if options.max_delay is None else options.max_delay
-    try:
-        with interrupts() as stop:
-            for lines in arrivals(sys.stdin.fileno(), stop, max_delay, options.max_rows or MAX_ROWS):
-                answers.take(lines)
-    except BrokenPipeError:
-        # Nobody reads any more. What Python would still flush at its end goes nowhere, without a complaint.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with interrupts() as stop:
+        for lines in arrivals(sys.stdin.fileno(), stop, max_delay, options.max_rows or MAX_ROWS):
+            answers.take(lines)
+            if is_lost():
+                return
 
 
 def _write(answer: bytes) -> None:

@@ -15,7 +15,9 @@ from .options import arrays_or_stream, check_outputs, load_model, open_for_model
 from .preprocess import PREPROCESSING
 
 # What the model says itself, or what there is none of in one pass.
-FIXED = ("model", "l2", "no_intercept", "solver", "tol", "max_iter", "columns", "validation", "drop_duplicates")
+FIXED = (
+    "model", "l2", "no_intercept", "solver", "tol", "max_iter", "columns", "augment", "validation", "drop_duplicates",
+)  # fmt: skip
 
 
 def run_update(engine: Engine, options: argparse.Namespace) -> None:

@@ -7,6 +7,12 @@ import numpy as np
 from dpmpi.kernels.random_bits import mix
 
 
+def check_seed(seed: int) -> None:
+    """Raise ValueError unless `seed`, and a few numbers behind it, are uint64."""
+    if not 0 <= seed < 1 << 63:
+        raise ValueError(f"seed must be 0 or more and below 2^63, not {seed}")
+
+
 class Batches:
     """Global mini-batches of `n_rows` rows, about `batch_size` each, reshuffled every epoch.
 

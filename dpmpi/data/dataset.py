@@ -11,7 +11,7 @@ import numpy as np
 
 from dpmpi import partition
 
-from .batches import Batches
+from .batches import Batches, check_seed
 from .errors import BadRow, DataError, Fault, raise_fault
 from .prefetch import prefetch
 from .ranks import Ranks
@@ -218,6 +218,7 @@ class Dataset:
         MixUp among them, taking a batch is collective. Raises ValueError without `window` for rows that do not fit into
         memory, and for arguments that do not fit the rows.
         """
+        check_seed(seed)
         numbered: Iterator[tuple[Block, np.ndarray]]
         if window is None:
             if not self.fits:

@@ -18,7 +18,7 @@ import numpy as np
 from dpmpi.kernels import delimited
 
 from .columns import Choice, Wanted, choose
-from .dates import as_seconds, is_date
+from .dates import as_seconds, parse_dates
 from .errors import BadRow, DataError, Fault
 from .lines import cut_lines, read_lines
 from .ranks import Ranks
@@ -246,8 +246,8 @@ def _numbers(table: pa.Table, columns: Sequence[int], missing: bool = False) -> 
             cells = batch.column(column)
             if cells.null_count and not missing:
                 raise ValueError("a cell is empty")
-            if is_date(cells.type):
-                cells = as_seconds(cells)
+            if cells.type == "string":
+                cells = as_seconds(parse_dates(cells))
             part[:, j] = cells.to_numpy(zero_copy_only=False)
         if np.isinf(part).any() if missing else not np.isfinite(part).all():
             raise ValueError("a number is not finite")
@@ -262,7 +262,7 @@ def _read_arrow(
     from pyarrow import csv as pacsv
 
     kinds = dict.fromkeys(columns, pa.float64()) | dict.fromkeys(header.booleans.intersection(columns), pa.bool_())
-    kinds |= dict.fromkeys(dates.intersection(columns), pa.timestamp("us"))
+    kinds |= dict.fromkeys(dates.intersection(columns), pa.string())  # for `parse_dates`
     types = {header.names[column]: kind for column, kind in kinds.items()} | {
         header.names[column]: pa.dictionary(pa.int32(), pa.string()) for column in text
     }
@@ -275,7 +275,7 @@ def _read_arrow(
             use_threads=False, column_names=list(header.names), block_size=max(1 << 20, 64 * len(header.names))
         ),
         pacsv.ParseOptions(delimiter=header.delimiter),
-        pacsv.ConvertOptions(column_types=types, include_columns=list(types), strings_can_be_null=bool(text)),
+        pacsv.ConvertOptions(column_types=types, include_columns=list(types), strings_can_be_null=bool(text or dates)),
     )
 
 
@@ -327,7 +327,7 @@ def _explain(header: Header, choice: Choice, line: bytes) -> str | None:
                 return f"{name} is empty; fill in a number, impute it, or leave such rows out"
             shown = cell[:40] + ("…" if len(cell) > 40 else "")
             if column in choice.dates:
-                return f"{name} is {shown!r}, not a date; write dates as 2024-05-01 or 2024-05-01 12:30:00"
+                return f"{name} is {shown!r}, not a date; write dates as 2024-05-01 or 2024-05-01 12:30:00+02:00"
             if column in header.booleans:
                 return f"{name} is {shown!r}, where the first row has true or false"
             if cell.lower().lstrip("+-") in ("nan", "na", "n/a", "#n/a", "null", "inf", "infinity"):

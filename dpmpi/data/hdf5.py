@@ -57,7 +57,7 @@ def open_hdf5(path: str) -> dict[str, Hdf5Array]:
     arrays: dict[str, Hdf5Array] = {}
 
     def add(key: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset):
+        if isinstance(item, h5py.Dataset) and item.shape is not None:  # an empty dataset holds no array
             arrays[key] = Hdf5Array(path, key, item.dtype, item.shape, key)
 
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import re
 from pathlib import Path
@@ -18,9 +19,10 @@ _SHARE = 0.5
 def parse_size(text: str | int) -> int:
     """The bytes that ``256MiB``, ``1.5 GB``, ``64M`` or a number mean. Raises ValueError when it is none or below 1."""
     found = _SIZE.fullmatch(str(text).strip())
-    if found is None or found[2].lower() not in _UNITS or float(found[1]) * _UNITS[found[2].lower()] < 1:
+    size = float(found[1]) * _UNITS.get(found[2].lower(), 0) if found is not None else 0.0
+    if not 1 <= size < math.inf:
         raise ValueError(f"{text!r} is no amount of memory; write it as 256MiB or 2GB")
-    return int(float(found[1]) * _UNITS[found[2].lower()])
+    return int(size)
 
 
 def default_limit(ranks: Ranks) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data import Dataset
+from ..data.batches import check_seed
 from ..engine import Engine
 from ..models import MODELS
 from ..preprocess import Coordinates
@@ -279,5 +280,4 @@ def check_steps(batch_size: int, learning_rate: float, momentum: float, seed: in
         raise ValueError(f"learning_rate must be a positive number, not {learning_rate}")
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum must be at least 0 and below 1, not {momentum}")
-    if seed < 0:
-        raise ValueError(f"seed must be 0 or more, not {seed}")
+    check_seed(seed)

@@ -1,5 +1,6 @@
 """What a command cannot do with a file or an option: one message, exit status 2."""
 
+import h5py
 import numpy as np
 import pytest
 from scipy import sparse
@@ -14,10 +15,19 @@ def folder(tmp_path, monkeypatch):
     sparse.save_npz("x.npz", sparse.csr_array(np.eye(9, 3)))
     with np.load("x.npz") as arrays:
         np.savez("s.npz", **arrays, y=np.arange(9) % 2)
+    np.save("a.npy", np.arange(6.0))
     (tmp_path / "t.csv").write_text("a,b,y\n" + "1,2,0\n2,1,1\n3,3,0\n" * 5)
     return tmp_path
 
 
+def test_an_empty_dataset_of_hdf5_is_passed_over(folder):
+    with h5py.File("t.h5", "w") as file:
+        file["X"], file["y"] = np.arange(12.0).reshape(6, 2), np.arange(6.0)
+        file.create_dataset("meta", data=h5py.Empty("f"))
+    assert main(["fit", "t.h5", "--model", "linear"]) == 0
+
+
+SEED = "seed must be 0 or more and below 2^63, not 9999"
 SPARSE = "its rows are sparse; preprocessing and describe take dense rows"
 
 
@@ -28,6 +38,10 @@ SPARSE = "its rows are sparse; preprocessing and describe take dense rows"
         (["describe", "s.npz", "--scatter"], f"s.npz: {SPARSE}"),
         (["fit", "s.svm", "--model", "logistic", "--scale", "standard"], f"s.svm: {SPARSE}"),
         (["fit", "s.npz", "--model", "logistic", "--clip", "0:1:2"], f"s.npz: {SPARSE}"),
+        (["predict", "a.npy", "t.csv"], "a.npy: not a dpmpi model, or damaged"),
+        (["fit", "t.csv", "--target", "y", "--model", "linear", "--solver", "sgd", "--seed", "9" * 20], SEED),
+        (["fit", "t.csv", "--target", "y", "--model", "linear", "--validation", "0.4", "--seed", "9" * 20], SEED),
+        (["describe", "t.csv", "--max-memory", "9" * 400], "is no amount of memory"),
     ],
 )
 def test_one_message(folder, capsys, arguments, told):

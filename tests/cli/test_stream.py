@@ -203,6 +203,7 @@ def test_a_model_that_was_fitted_with_dates(mpiexec, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     saved = model_file.load(tmp_path / "m.npz")
+    assert saved.dates == ("day",)
     answers, error = answer(saved, "day\n1714953600\n2024-05-07\n", 9)
     assert float(answers[1]) == pytest.approx(6, rel=1e-4)
     assert error == (
@@ -212,6 +213,21 @@ def test_a_model_that_was_fitted_with_dates(mpiexec, tmp_path):
     answers, error = answer(saved, '{"day": 1714953600}\n{"day": "2024-05-07"}', 9)
     assert json.loads(answers[0])["prediction"] == pytest.approx(6, rel=1e-4)
     assert error.startswith("standard input: row 2 (line 2): column 'day' is \"2024-05-07\", not a number")
+
+
+def test_the_model_remembers_which_columns_were_dates(mpiexec, tmp_path):
+    (tmp_path / "t.csv").write_text("day,other,y\n" + "".join(f"2024-05-{k:02d},{k % 3},{k}\n" for k in range(1, 31)))
+    fit = ("fit", "t.csv", "--target", "y", "--model", "linear", "--dates", "day", "--output", "m.npz")
+    done = mpiexec(1, "-m", "dpmpi", *fit, "--scale", "standard", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for ranks, arguments in ((2, []), (1, ["--dates", "day"])):
+        done = mpiexec(ranks, "-m", "dpmpi", "predict", "m.npz", "t.csv", *arguments, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert np.loadtxt(tmp_path / "predictions.csv", skiprows=1) == pytest.approx(np.arange(1, 31), rel=1e-3)
+    done = mpiexec(2, "-m", "dpmpi", "predict", "m.npz", "t.csv", "--dates", "other", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--dates names other, but the model was fitted with dates in day; leave --dates out" in done.stderr
+    assert done.stderr.count("error") == 1
 
 
 def test_more_than_one_rank(mpiexec):

@@ -42,6 +42,27 @@ def test_dates_of_both_formats(on_ranks, tmp_path, size):
         assert_array_equal(X[:, 2], SECONDS)
 
 
+@pytest.mark.parametrize("size", [1, 3])
+def test_times_with_and_without_a_zone(on_ranks, tmp_path, size):
+    noon = 1714564800.0  # 2024-05-01 12:00 UTC
+    texts = {
+        "2024-05-01T12:00:00Z": noon, "2024-05-01 14:00:00+02:00": noon, "2024-05-01 10:30:00.25-0130": noon + 0.25,
+        "2024-05-01T14:00+02": noon, "2024-05-01T12Z": noon, "2024-05-01 12:00": noon, "2024-05-01": noon - 43200,
+        "2024-05-01 12:00:00": noon, "": np.nan,
+    }  # fmt: skip
+    (tmp_path / "t.csv").write_text("x,s,day\n" + "".join(f"1,a,{text}\n" for text in texts))
+    for text in ([], ["s"]):
+        wanted = {"columns": ["x", "day"], "dates": ["day"], "missing": True, "text": text}
+        parts = on_ranks(
+            size,
+            lambda ranks: [b.X[:, 1] for b in data.open(tmp_path / "t.csv", ranks, **wanted).blocks()],  # noqa: B023
+        )
+        assert_array_equal(np.concatenate([part for blocks in parts for part in blocks]), list(texts.values()))
+    (tmp_path / "bad.csv").write_text("x,day\n1,2024-05-01T12:00Z\n2,2024-05-01T12:00 CEST\n")
+    with pytest.raises(DataError, match=r"row 2 \(line 3\): column 'day' is '2024-05-01T12:00 CEST', not a date"):
+        data.open(tmp_path / "bad.csv", dates=["day"]).load()
+
+
 def test_missing_dates(tmp_path):
     (tmp_path / "t.csv").write_text("x,day\n1,2024-05-01\n2,\n")
     ((X, *_),) = data.open(tmp_path / "t.csv", dates=["day"], missing=True).blocks()
