@@ -166,7 +166,8 @@ def open_parquet(source: Source) -> pq.ParquetFile:
         raise DataError(f"{source.path}: reading Parquet needs pyarrow: pip install 'dpmpi[io]'") from None
     source.check()
     try:
-        return pq.ParquetFile(source.path, pre_buffer=False)
+        # Without a buffer the whole columns of a row group are read at once.
+        return pq.ParquetFile(source.path, pre_buffer=False, buffer_size=1 << 20)
     except (OSError, ValueError) as error:
         raise DataError(f"{source.path}: not a usable Parquet file: {error}") from error
 

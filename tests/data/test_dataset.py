@@ -161,6 +161,15 @@ def test_a_file_that_changes_is_noticed(tmp_path):
             list(dataset.blocks())
 
 
+def test_a_large_row_group_is_not_held(tmp_path):
+    column = np.random.default_rng(0).normal(size=1_500_000)
+    pq.write_table(pa.table({"a": column, "b": column}), tmp_path / "t.parquet", len(column), use_dictionary=False)
+    dataset = data.open(tmp_path / "t.parquet", max_memory="1MiB")
+    before = pa.total_allocated_bytes()
+    peak = max(pa.total_allocated_bytes() for _ in dataset.blocks()) - before
+    assert peak < column.nbytes
+
+
 def test_parquet_columns_that_are_no_numbers(tmp_path):
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"a": [1.5, 2.5], "s": ["x", "y"], "n": [1, None]}), path)
