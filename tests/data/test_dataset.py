@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import sys
 
 import h5py
 import numpy as np
@@ -201,6 +202,22 @@ def test_fits(tmp_path):
     write(tmp_path / "t.npy", "npy", X, Y)
     assert data.open(tmp_path / "t.npy", max_memory="1MB").fits
     assert not data.open(tmp_path / "t.npy", max_memory="100kB").fits
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_memory_of_text_is_counted(tmp_path, suffix):
+    n, length = 2000, 500
+    texts = [f"{k} " + "x" * (length - len(f"{k} ")) for k in range(n)]
+    if suffix == "csv":
+        (tmp_path / "t.csv").write_text("a,s\n" + "".join(f"{k},{text}\n" for k, text in enumerate(texts)))
+    else:
+        pq.write_table(pa.table({"a": range(n), "s": texts}), tmp_path / "t.parquet")
+    dataset = data.open(tmp_path / f"t.{suffix}", text=["s"], max_memory="2MB")
+    texts = [text for block in dataset.blocks() for text in block.text["s"][1]]
+    held = sum(map(sys.getsizeof, texts)) + n * (4 + 8)
+    assert held <= n * dataset.row_bytes <= 1.5 * held
+    assert not dataset.fits
+    assert data.open(tmp_path / f"t.{suffix}", columns=["a"], max_memory="2MB").fits
 
 
 def test_sizes(tmp_path):
