@@ -53,7 +53,7 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
 def _text(engine: Engine, options: argparse.Namespace) -> tuple[str, ...]:
     if options.text:
         return tuple(options.text.split(","))
-    return data.find_text_columns(options.data, engine.comm, options.format)
+    return data.find_text_columns(options.data, engine.comm, options.format, options.scatter)
 
 
 def _cell(value: float | int | None) -> str:

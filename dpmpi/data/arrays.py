@@ -14,7 +14,7 @@ from .hdf5 import open_hdf5
 from .reader import Piece
 from .source import Source
 from .sparse import make_csr
-from .stored import Array, StoredArray, as_float, check_numeric, open_npy, open_npz
+from .stored import Array, StoredArray, as_float, check_numeric, float_dtype, open_npy, open_npz
 from .table import Block
 
 _CSR = {"data", "indices", "indptr", "shape", "format"}  # what scipy.sparse.save_npz writes
@@ -96,8 +96,11 @@ class _File:
         has_target = self._y is not None or (self._choice is not None and self._choice.target is not None)
         self.target = str(target) if has_target else None
         self.cuttable = all(array.cuttable for array in arrays.values())
-        stored = arrays["data"].shape[0] * 12 // self.n_rows if self.sparse else width * arrays["X"].dtype.itemsize
-        self.row_bytes = max(1, stored + 16)
+        if self.sparse:
+            loaded = arrays["data"].shape[0] * 12 // self.n_rows
+        else:
+            loaded = width * float_dtype(arrays["X"].dtype).itemsize
+        self.row_bytes = max(1, loaded + 16)
 
     @contextmanager
     def reading(self) -> Iterator[_File]:

@@ -80,9 +80,8 @@ class Dataset:
         told = ranks.share((self.n_local, loaded))
         counts = [count for count, _ in told]
         self.start, self.n_rows = sum(counts[: ranks.rank]), sum(counts)
-        self._max_memory, self._n_raw = max_memory, reader.n_columns or 0
-        self._shard_bytes = max(size for _, size in told)
-        self.fits = self._shard_bytes <= max_memory // 2
+        self._max_memory, self._most_rows = max_memory, max(counts)
+        self.fits = max(size for _, size in told) <= max_memory // 2
         self._function: Callable[[Any], Any] | None = None
         self._kept: list[Any] | None = None
         self._kept_empty: Any = None  # of no rows, as the kept blocks
@@ -107,7 +106,10 @@ class Dataset:
 
     def _loaded_bytes(self) -> int:
         row_bytes = self._reader.row_bytes
-        return _SPARSE_GROWTH * self._size if row_bytes is None else row_bytes * self.n_local
+        if row_bytes is None:
+            return _SPARSE_GROWTH * self._size
+        has_text = self._reader.text_lines is not None and isinstance(self._reader.empty(), Frame)
+        return row_bytes * self.n_local + has_text * self._size  # a file of text has no more characters than bytes
 
     def find_width(self) -> None:
         """Find the number of columns where only the rows tell it; collective."""
@@ -276,7 +278,8 @@ class Dataset:
         before = self._function
         mapped._function = function if before is None else lambda block: function(before(block))
         if columns is not None:
-            mapped.fits = self.fits and self._shard_bytes * len(columns) <= self._max_memory // 2 * max(1, self._n_raw)
+            width = len(columns) * mapped.empty().X.dtype.itemsize + 16  # taken for dense
+            mapped.fits = self.fits and self._most_rows * width <= self._max_memory // 2
             mapped.columns, mapped.n_columns = columns, len(columns)
         return mapped
 

@@ -24,7 +24,7 @@ from .lines import cut_lines, read_lines
 from .ranks import Ranks
 from .reader import Piece
 from .source import Source
-from .table import Block, Frame, codes
+from .table import TEXT_BYTES, Block, Frame, codes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,7 +76,7 @@ class DelimitedReader:
         self.n_columns = len(self.columns)
         self.extents = [source.size - header.begin for source, header in zip(sources, self._headers, strict=True)]
         self.text_lines = [header.lines for header in self._headers]
-        self.row_bytes = 8 * (self.n_columns + len(self._choice.text) + 2)
+        self.row_bytes = 8 * (self.n_columns + 2) + TEXT_BYTES * len(self._choice.text)
 
     def cut(self, file: int, start: int, stop: int, size: int) -> list[Piece]:
         """Cut at newlines; blank lines are no rows."""

@@ -13,26 +13,33 @@ from .source import Source, agree_sources
 
 # Text files: lines at the top of the first file that are looked at.
 SAMPLE_BYTES = 1 << 20
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|true|false|nan|na|n/a|null|", re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|true|false|nan", re.IGNORECASE)
+# What the parser takes for a missing number, spelt so.
+_MISSING = frozenset({"", "#N/A", "#N/A N/A", "#NA", "-NaN", "-nan", "N/A", "NA", "NULL", "n/a", "null"})
 
 
 def find_text_columns(
-    path: str | os.PathLike[str], ranks: Ranks | None = None, format: str | None = None
+    path: str | os.PathLike[str], ranks: Ranks | None = None, format: str | None = None, scatter: bool = False
 ) -> tuple[str, ...]:
     """The names of the columns that hold text; collective. Empty for formats without named columns.
 
     Parquet says it in its schema; of CSV and TSV the first SAMPLE_BYTES of the first file are judged, where a column
-    is text when any of its cells is neither a number nor empty. Raises DataError as `open`.
+    is text when any of its cells is neither a number nor empty. `scatter`: only rank 0 sees the files. Raises DataError
+    as `open`.
     """
     ranks = OneRank() if ranks is None else ranks
-    source = agree_sources(path, ranks, format)[0]
+    source = None if scatter else agree_sources(path, ranks, format)[0]
     found: tuple[str, ...] = ()
     with ranks.together():
-        if ranks.rank == 0 and source.format == "parquet":
-            found = _of_parquet(source)
-        elif ranks.rank == 0 and source.format in ("csv", "tsv"):
-            found = _of_text(source)
+        if ranks.rank == 0:
+            found = _of_one(source or agree_sources(path, OneRank(), format)[0])
     return tuple(ranks.share(found)[0])
+
+
+def _of_one(source: Source) -> tuple[str, ...]:
+    if source.format == "parquet":
+        return _of_parquet(source)
+    return _of_text(source) if source.format in ("csv", "tsv") else ()
 
 
 def _of_parquet(source: Source) -> tuple[str, ...]:
@@ -61,7 +68,11 @@ def _of_text(source: Source) -> tuple[str, ...]:
     try:
         for row in csv.reader(io.StringIO(lines), delimiter=DELIMITERS[source.format]):
             cells = zip(header.names, row, strict=False)
-            found.update(name for name, cell in cells if not _NUMBER.fullmatch(cell.strip()))
+            found.update(name for name, cell in cells if not _is_number(cell))
     except csv.Error as error:
         raise DataError(f"{source.path}: cannot be split into cells: {error}") from None
     return tuple(name for name in header.names if name in found)
+
+
+def _is_number(cell: str) -> bool:
+    return cell in _MISSING or _NUMBER.fullmatch(cell.strip()) is not None

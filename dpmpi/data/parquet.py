@@ -14,7 +14,7 @@ from .dates import as_seconds, is_date
 from .errors import BadRow, DataError, Fault
 from .reader import Piece
 from .source import Source
-from .table import Block, Frame, codes
+from .table import TEXT_BYTES, Block, Frame, codes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,9 +56,10 @@ class ParquetReader:
         self._groups = [
             np.cumsum([0, *(file.metadata.row_group(k).num_rows for k in range(file.num_row_groups))]) for file in files
         ]
-        self.row_bytes = self._dtype.itemsize * self.n_columns + 8 * len(self._text) + 16
         if not sum(self.extents):
             raise DataError(f"{path}: no rows: the table is empty")
+        characters = -(-sum(_unpacked_bytes(file, self._text) for file in files) // sum(self.extents))
+        self.row_bytes = self._dtype.itemsize * self.n_columns + TEXT_BYTES * len(self._text) + characters + 16
 
     def cut(self, file: int, start: int, stop: int, size: int) -> list[Piece]:
         """Cut at every so many rows."""
@@ -163,6 +164,16 @@ class _Rows:
         return taken
 
 
+def _unpacked_bytes(file: pq.ParquetFile, names: Sequence[str]) -> int:
+    """The bytes of columns, decompressed; a text that repeats may count once."""
+    if not names:
+        return 0
+    # Columns of columns stand in the schema as several.
+    columns = [k for k in range(len(file.schema)) if file.schema.column(k).path in names]
+    groups = [file.metadata.row_group(k) for k in range(file.num_row_groups)]
+    return sum(group.column(k).total_uncompressed_size for group in groups for k in columns)
+
+
 def _all(choice: Choice) -> list[int]:
     return [*choice.features, *(column for column in (choice.target, choice.weight) if column is not None)]
 
@@ -175,7 +186,8 @@ def open_parquet(source: Source) -> pq.ParquetFile:
         raise DataError(f"{source.path}: reading Parquet needs pyarrow: pip install 'dpmpi[io]'") from None
     source.check()
     try:
-        return pq.ParquetFile(source.path, pre_buffer=False)
+        # Without a buffer the whole columns of a row group are read at once.
+        return pq.ParquetFile(source.path, pre_buffer=False, buffer_size=1 << 20)
     except (OSError, ValueError) as error:
         raise DataError(f"{source.path}: not a usable Parquet file: {error}") from error
 

@@ -257,7 +257,12 @@ def check_numeric(array: Array, ndim: int) -> None:
         raise DataError(f"{array.path}: {array.name!r} has the shape {array.shape}; reshape it to {wanted}")
 
 
+def float_dtype(dtype: np.dtype) -> np.dtype:
+    """What numbers of this dtype are read as: native float32 for float16 and float32, else native float64."""
+    small = dtype.kind == "f" and dtype.itemsize <= 4
+    return np.dtype(np.float32 if small else np.float64)
+
+
 def as_float(array: np.ndarray) -> np.ndarray:
-    """The same numbers in native float32 where they are float16 or float32, else in native float64."""
-    small = array.dtype.kind == "f" and array.dtype.itemsize <= 4
-    return array.astype(np.float32 if small else np.float64, copy=False)
+    """The same numbers in their `float_dtype`."""
+    return array.astype(float_dtype(array.dtype), copy=False)

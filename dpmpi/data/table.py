@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 
+# A text in memory, besides its characters: its number, and the Python object where no other row of a block has it.
+TEXT_BYTES = 64
+
+
 class Block(NamedTuple):
     """A run of rows: the row-aligned arrays that a kernel takes."""
 

@@ -84,6 +84,15 @@ def test_dtypes(on_ranks, tmp_path, stored, expected):
     check_rows(on_ranks(2, lambda ranks: read(tmp_path / "t.npy", ranks)), X.astype(expected))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.bool_, np.int16, np.float16, np.float32, np.float64])
+def test_memory_is_counted_as_what_the_numbers_become(tmp_path, dtype):
+    np.save(tmp_path / "m.npy", np.ones((500, 20), dtype))
+    found = data.open(tmp_path / "m.npy", max_memory=2 * 80_000)
+    loaded = found.load().X.nbytes
+    assert loaded <= found.n_local * found.row_bytes <= 1.5 * loaded
+    assert found.fits == (loaded == 40_000)
+
+
 def test_columns_by_number(tmp_path):
     np.save(tmp_path / "t.npy", MATRIX)
     table = read(tmp_path / "t.npy", columns=[2, "0"], target="1", weight=None)

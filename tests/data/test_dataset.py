@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import sys
 
 import h5py
 import numpy as np
@@ -161,6 +162,15 @@ def test_a_file_that_changes_is_noticed(tmp_path):
             list(dataset.blocks())
 
 
+def test_a_large_row_group_is_not_held(tmp_path):
+    column = np.random.default_rng(0).normal(size=1_500_000)
+    pq.write_table(pa.table({"a": column, "b": column}), tmp_path / "t.parquet", len(column), use_dictionary=False)
+    dataset = data.open(tmp_path / "t.parquet", max_memory="1MiB")
+    before = pa.total_allocated_bytes()
+    peak = max(pa.total_allocated_bytes() for _ in dataset.blocks()) - before
+    assert peak < column.nbytes
+
+
 def test_parquet_columns_that_are_no_numbers(tmp_path):
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"a": [1.5, 2.5], "s": ["x", "y"], "n": [1, None]}), path)
@@ -192,6 +202,22 @@ def test_fits(tmp_path):
     write(tmp_path / "t.npy", "npy", X, Y)
     assert data.open(tmp_path / "t.npy", max_memory="1MB").fits
     assert not data.open(tmp_path / "t.npy", max_memory="100kB").fits
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_memory_of_text_is_counted(tmp_path, suffix):
+    n, length = 2000, 500
+    texts = [f"{k} " + "x" * (length - len(f"{k} ")) for k in range(n)]
+    if suffix == "csv":
+        (tmp_path / "t.csv").write_text("a,s\n" + "".join(f"{k},{text}\n" for k, text in enumerate(texts)))
+    else:
+        pq.write_table(pa.table({"a": range(n), "s": texts}), tmp_path / "t.parquet")
+    dataset = data.open(tmp_path / f"t.{suffix}", text=["s"], max_memory="2MB")
+    texts = [text for block in dataset.blocks() for text in block.text["s"][1]]
+    held = sum(map(sys.getsizeof, texts)) + n * (4 + 8)
+    assert held <= n * dataset.row_bytes <= 1.5 * held
+    assert not dataset.fits
+    assert data.open(tmp_path / f"t.{suffix}", columns=["a"], max_memory="2MB").fits
 
 
 def test_sizes(tmp_path):
