@@ -19,7 +19,7 @@ from .mpi import MPI, parallel
 if TYPE_CHECKING:
     from .guard import Guard
 
-# How long the other ranks have to come to the same exit before the job is aborted.
+# How long an error that every rank raises is left to the rank that reports it, before another ends the job.
 GRACE_SECONDS = 2.0
 FORWARD_SECONDS = 0.2  # launchers drop what they have not forwarded when the job is ended
 # An error raised on every rank carries, under this name, the number of the rank that reports it.
