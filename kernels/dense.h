@@ -6,8 +6,6 @@
  * copied where there is none.
  */
 
-#define ROWS (LANES > 8 ? LANES : 8) /* that are read together: one whole vector of z, or more */
-
 typedef struct {
     ptrdiff_t d, whole, window; /* columns; those in whole vectors before the window; where the window starts */
     NAME(lane_bits) mask;       /* the window's lanes that count */
@@ -43,43 +41,148 @@ static void NAME(add_windowed)(const NAME(windows) *s, const REAL *windowed, dou
         sum[j] += windowed[s->whole + (j - s->window)];
 }
 
-/* Asks for memory at `ahead` (NULL: none) to be brought into the cache, half as many bytes as `rows` rows hold. The two
- * passes over a block bring in the next one so, in the order of its addresses and at an even pace: memory then never
- * rests while the gradient is formed, and the hardware sees one stream and runs ahead of it. */
-INLINE void NAME(prefetch)(const int rows, ptrdiff_t stride, const char *ahead)
+/* Asks for `bytes` at `ahead` (NULL: for none) to be brought into the L2 cache. Both passes over a block ask for the
+ * whole next one, because a processor drops such requests when its queue is full: on Zen 4, asking twice gave 25 GB/s
+ * of memory's 33 where asking once gave 19, and asking once for the L1 cache 12. */
+INLINE void NAME(prefetch)(const char *ahead, ptrdiff_t bytes)
 {
     if (ahead != NULL)
-        for (ptrdiff_t b = 0; b < rows * stride * REAL_BYTES / 2; b += 64)
-            __builtin_prefetch(ahead + b);
+        for (ptrdiff_t b = 0; b < bytes; b += 64)
+            __builtin_prefetch(ahead + b, 0, 2);
 }
 
-INLINE const char *NAME(ahead_of_row)(const char *ahead, ptrdiff_t i, ptrdiff_t stride)
+INLINE const char *NAME(further)(const char *ahead, ptrdiff_t elements)
 {
-    return ahead == NULL ? NULL : ahead + i * stride * REAL_BYTES / 2;
+    return ahead == NULL ? NULL : ahead + elements * REAL_BYTES;
 }
 
-/* Each row's products with c, summed lane by lane, for 8 rows, which share the loads of c, or 1. `vectors` is a short
- * row's length in vectors, known when this is compiled, or 0. */
-INLINE void NAME(dot_rows)(const NAME(windows) *s, const int rows, const int vectors, const REAL *x, ptrdiff_t stride,
-                           const REAL *c, V *product)
+/* How many of n rows can be read as vectors without leaving the matrix. */
+static ptrdiff_t NAME(readable)(const NAME(windows) *s, ptrdiff_t n, ptrdiff_t stride)
 {
-    const ptrdiff_t whole = vectors ? (vectors - 1) * LANES : s->whole;
-    V sum[8] = {{0}}, last = NAME(load)(c + whole);
-    for (ptrdiff_t j = 0; j < whole; j += LANES) {
-        V cj = NAME(load)(c + j);
-        for (int r = 0; r < rows; r++)
-            sum[r] += NAME(load)(x + r * stride + j) * cj;
-    }
+    ptrdiff_t last = (n - 1) * stride + s->d - LANES; /* where the last vector may start */
+    if (s->d >= LANES || n == 0)
+        return n;
+    return last < 0 ? 0 : last / stride + 1;
+}
+
+/* Rows i on, with their stride: in X, or copied to `copy` where a vector would leave the matrix. */
+INLINE const REAL *NAME(rows_at)(const NAME(windows) *s, const int rows, ptrdiff_t i, ptrdiff_t readable, const REAL *X,
+                                 ptrdiff_t *stride, REAL *copy)
+{
+    if (__builtin_expect(i + rows <= readable, 1))
+        return X + i * *stride;
+    memset(copy, 0, rows * VECTOR_BYTES);
     for (int r = 0; r < rows; r++)
-        product[r] = sum[r] + NAME(masked)(NAME(load)(x + r * stride + s->window), s->mask) * last;
+        memcpy(copy + r * LANES, X + (i + r) * *stride, s->d * sizeof(REAL));
+    *stride = LANES;
+    return copy;
 }
 
-/* total[chain] += X^T g for one row of `vectors` vectors. */
-INLINE void NAME(add_short_row)(const int vectors, ptrdiff_t window, const REAL *x, REAL g, V *total)
+/* Short rows have up to SHORT vectors, a number known where their loops are compiled: c and X^T g stay in registers. */
+#define SHORT 8
+
+/* A short row's products with c, summed lane by lane. */
+INLINE V NAME(dot_short)(const NAME(windows) *s, const int vectors, const REAL *x, const REAL *c)
+{
+    V sum = {0}, last = NAME(masked)(NAME(load)(x + s->window), s->mask) * NAME(load)(c + (vectors - 1) * LANES);
+    for (int v = 0; v < vectors - 1; v++)
+        sum += NAME(load)(x + v * LANES) * NAME(load)(c + v * LANES);
+    return vectors > 1 ? sum + last : last;
+}
+
+INLINE void NAME(predict_short)(const NAME(windows) *s, const int vectors, ptrdiff_t n, ptrdiff_t readable,
+                                const REAL *X, ptrdiff_t stride, const REAL *c, REAL constant, REAL *z,
+                                const char *ahead)
+{
+    REAL copy[LANES * LANES];
+    V pair[LANES / 2];
+    ptrdiff_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        ptrdiff_t step = stride;
+        const REAL *x = NAME(rows_at)(s, LANES, i, readable, X, &step, copy);
+        _Pragma("GCC unroll 8") for (int r = 0; r < LANES; r += 2, x += 2 * step)
+        {
+            if (r % 4 == 0)
+                NAME(prefetch)(NAME(further)(ahead, (i + r) * stride), (LANES < 4 ? LANES : 4) * stride * REAL_BYTES);
+            pair[r / 2] = NAME(add_pair)(NAME(dot_short)(s, vectors, x, c), NAME(dot_short)(s, vectors, x + step, c));
+        }
+        NAME(store)(z + i, NAME(lane_sums)(pair) + constant);
+    }
+    for (; i < n; i++) {
+        ptrdiff_t step = stride;
+        const REAL *x = NAME(rows_at)(s, 1, i, readable, X, &step, copy);
+        z[i] = NAME(lane_sum)(NAME(dot_short)(s, vectors, x, c)) + constant;
+    }
+}
+
+/* total += X^T g for one short row. */
+INLINE void NAME(add_short)(const int vectors, ptrdiff_t window, const REAL *x, REAL g, V *total)
 {
     for (int v = 0; v < vectors - 1; v++)
         total[v] += NAME(load)(x + v * LANES) * g;
     total[vectors - 1] += NAME(load)(x + window) * g;
+}
+
+INLINE void NAME(gradient_short)(const NAME(windows) *s, const int vectors, ptrdiff_t n, ptrdiff_t readable,
+                                 const REAL *X, ptrdiff_t stride, const REAL *g, REAL *sum, const char *ahead)
+{
+    const int chains = vectors > 4 ? 1 : vectors > 2 ? 2 : 4; /* to hide an addition's time, in AVX2's 16 registers */
+    REAL copy[4 * LANES];
+    V total[4][SHORT] = {{{0}}};
+    ptrdiff_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        ptrdiff_t step = stride;
+        const REAL *x = NAME(rows_at)(s, 4, i, readable, X, &step, copy);
+        NAME(prefetch)(NAME(further)(ahead, i * stride), 4 * stride * REAL_BYTES);
+        for (int r = 0; r < 4; r++)
+            NAME(add_short)(vectors, s->window, x + r * step, g[i + r], total[r % chains]);
+    }
+    for (; i < n; i++) {
+        ptrdiff_t step = stride;
+        NAME(add_short)(vectors, s->window, NAME(rows_at)(s, 1, i, readable, X, &step, copy), g[i], total[0]);
+    }
+    for (int v = 0; v < vectors; v++)
+        NAME(store)(sum + v * LANES,
+                    NAME(load)(sum + v * LANES) + ((total[0][v] + total[1][v]) + (total[2][v] + total[3][v])));
+}
+
+/* Long rows go by eights, a vector's columns of each in turn: they share the loads of c and of the sums. */
+#define ROWS 8
+
+/* Each row's products with c, summed lane by lane. */
+INLINE void NAME(dot_long)(const NAME(windows) *s, const int rows, const REAL *x, ptrdiff_t stride, const REAL *c,
+                           V *sum, const char *ahead)
+{
+    V last = NAME(load)(c + s->whole);
+    for (int r = 0; r < rows; r++)
+        sum[r] = NAME(masked)(NAME(load)(x + r * stride + s->window), s->mask) * last;
+    for (ptrdiff_t j = 0; j < s->whole; j += LANES) {
+        V cj = NAME(load)(c + j);
+        NAME(prefetch)(NAME(further)(ahead, rows * j), rows * VECTOR_BYTES);
+        for (int r = 0; r < rows; r++)
+            sum[r] += NAME(load)(x + r * stride + j) * cj;
+    }
+    NAME(prefetch)(NAME(further)(ahead, rows * s->whole), rows * (stride - s->whole) * REAL_BYTES);
+}
+
+static void NAME(predict_long)(const NAME(windows) *s, ptrdiff_t n, const REAL *X, ptrdiff_t stride, const REAL *c,
+                               REAL constant, REAL *z, const char *ahead)
+{
+    V sum[ROWS], pair[ROWS > LANES ? ROWS / 2 : LANES / 2] = {{0}};
+    REAL products[ROWS > LANES ? ROWS : LANES];
+    ptrdiff_t i = 0;
+    for (; i + ROWS <= n; i += ROWS) {
+        NAME(dot_long)(s, ROWS, X + i * stride, stride, c, sum, NAME(further)(ahead, i * stride));
+        for (int r = 0; r < ROWS; r += 2)
+            pair[r / 2] = NAME(add_pair)(sum[r], sum[r + 1]);
+        for (int r = 0; r < ROWS; r += LANES)
+            NAME(store)(products + r, NAME(lane_sums)(pair + r / 2) + constant);
+        memcpy(z + i, products, ROWS * sizeof(REAL));
+    }
+    for (; i < n; i++) {
+        NAME(dot_long)(s, 1, X + i * stride, stride, c, sum, NULL);
+        z[i] = NAME(lane_sum)(sum[0]) + constant;
+    }
 }
 
 /* sum + X^T g of one vector's columns. */
@@ -94,110 +197,58 @@ INLINE V NAME(add_columns)(const int rows, const REAL *x, ptrdiff_t stride, cons
     return sum + odd;
 }
 
-/* sum += X^T g for some long rows, which share the loads and stores of the sum. */
-INLINE void NAME(add_rows)(const NAME(windows) *s, const int rows, const REAL *x, ptrdiff_t stride, const REAL *g,
-                           REAL *sum)
+/* sum += X^T g for some long rows. */
+INLINE void NAME(add_long)(const NAME(windows) *s, const int rows, const REAL *x, ptrdiff_t stride, const REAL *g,
+                           REAL *sum, const char *ahead)
 {
-    for (ptrdiff_t j = 0; j < s->whole; j += LANES)
+    for (ptrdiff_t j = 0; j < s->whole; j += LANES) {
+        NAME(prefetch)(NAME(further)(ahead, rows * j), rows * VECTOR_BYTES);
         NAME(store)(sum + j, NAME(add_columns)(rows, x + j, stride, g, NAME(load)(sum + j)));
+    }
+    NAME(prefetch)(NAME(further)(ahead, rows * s->whole), rows * (stride - s->whole) * REAL_BYTES);
     sum += s->whole;
     NAME(store)(sum, NAME(add_columns)(rows, x + s->window, stride, g, NAME(load)(sum)));
 }
 
-/* How many of n rows can be read as vectors without leaving the matrix. */
-static ptrdiff_t NAME(readable)(const NAME(windows) *s, ptrdiff_t n, ptrdiff_t stride)
+static void NAME(gradient_long)(const NAME(windows) *s, ptrdiff_t n, const REAL *X, ptrdiff_t stride, const REAL *g,
+                                REAL *sum, const char *ahead)
 {
-    ptrdiff_t last = (n - 1) * stride + s->d - LANES; /* where the last vector may start */
-    if (s->d >= LANES || n == 0)
-        return n;
-    return last < 0 ? 0 : last / stride + 1;
+    ptrdiff_t i = 0;
+    for (; i + ROWS <= n; i += ROWS)
+        NAME(add_long)(s, ROWS, X + i * stride, stride, g + i, sum, NAME(further)(ahead, i * stride));
+    for (; i < n; i++)
+        NAME(add_long)(s, 1, X + i * stride, stride, g + i, sum, NULL);
 }
 
-/* Row i on, with its stride: from X, or copied to `copy` where a vector would leave the matrix. */
-INLINE const REAL *NAME(rows_at)(const NAME(windows) *s, const int rows, ptrdiff_t i, ptrdiff_t readable, const REAL *X,
-                                 ptrdiff_t *stride, REAL *copy)
-{
-    if (i + rows <= readable)
-        return X + i * *stride;
-    for (int r = 0; r < rows; r++)
-        memcpy(copy + r * LANES, X + (i + r) * *stride, s->d * sizeof(REAL));
-    *stride = LANES;
-    return copy;
-}
+#define EACH_SHORT CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
 
+/* z = X c + constant, while memory at `ahead` (NULL: none) is prefetched, as many bytes as the rows have. */
 static void NAME(dense_predict)(const NAME(windows) *s, ptrdiff_t n, ptrdiff_t readable, const REAL *X,
                                 ptrdiff_t stride, const REAL *c, REAL constant, REAL *z, const char *ahead)
 {
-    REAL copy[8 * LANES] = {0};
-    V product[ROWS] = {{0}};
-    ptrdiff_t i = 0;
-#define ALL_GROUPS(vectors)                                                                                           \
-    for (; i + ROWS <= n; i += ROWS) {                                                                                \
-        for (int r = 0; r < ROWS; r += 8) {                                                                           \
-            ptrdiff_t step = stride;                                                                                  \
-            const REAL *x = NAME(rows_at)(s, 8, i + r, readable, X, &step, copy);                                     \
-            NAME(prefetch)(8, stride, NAME(ahead_of_row)(ahead, i + r, stride));                                      \
-            NAME(dot_rows)(s, 8, vectors, x, step, c, product + r);                                                   \
-        }                                                                                                             \
-        for (int r = 0; r < ROWS; r += LANES)                                                                         \
-            NAME(store)(z + i + r, NAME(lane_sums)(product + r) + constant);                                          \
-    }                                                                                                                 \
-    break
+#define CASE(vectors)                                                                                                 \
+    case vectors:                                                                                                     \
+        NAME(predict_short)(s, vectors, n, vectors > 1 ? n : readable, X, stride, c, constant, z, ahead);             \
+        break;
     switch (s->whole / LANES + 1) {
-    case 1: ALL_GROUPS(1);
-    case 2: ALL_GROUPS(2);
-    case 3: ALL_GROUPS(3);
-    case 4: ALL_GROUPS(4);
-    default: ALL_GROUPS(0);
+        EACH_SHORT
+    default: NAME(predict_long)(s, n, X, stride, c, constant, z, ahead);
     }
-#undef ALL_GROUPS
-    for (; i < n; i++) {
-        ptrdiff_t step = stride;
-        NAME(dot_rows)(s, 1, 0, NAME(rows_at)(s, 1, i, readable, X, &step, copy), step, c, product);
-        z[i] = NAME(lane_sums)(product)[0] + constant;
-    }
+#undef CASE
 }
 
-/* sum += X^T g for rows of up to 4 vectors: the sums stay in registers over the whole block. */
-INLINE void NAME(short_gradient)(const NAME(windows) *s, const int vectors, ptrdiff_t n, ptrdiff_t readable,
-                                 const REAL *X, ptrdiff_t stride, const REAL *g, REAL *sum, const char *ahead)
-{
-    const int chains = vectors > 2 ? 2 : 4; /* for the latency of an addition, within AVX2's 16 registers */
-    REAL copy[4 * LANES] = {0};
-    V total[4][4] = {{{0}}};
-    ptrdiff_t i = 0;
-    for (; i + 4 <= n; i += 4) {
-        ptrdiff_t step = stride;
-        const REAL *x = NAME(rows_at)(s, 4, i, readable, X, &step, copy);
-        NAME(prefetch)(4, stride, NAME(ahead_of_row)(ahead, i, stride));
-        for (int r = 0; r < 4; r++)
-            NAME(add_short_row)(vectors, s->window, x + r * step, g[i + r], total[r % chains]);
-    }
-    for (; i < n; i++) {
-        ptrdiff_t step = stride;
-        NAME(add_short_row)(vectors, s->window, NAME(rows_at)(s, 1, i, readable, X, &step, copy), g[i], total[0]);
-    }
-    for (int v = 0; v < vectors; v++)
-        NAME(store)(sum + v * LANES,
-                    NAME(load)(sum + v * LANES) + ((total[0][v] + total[1][v]) + (total[2][v] + total[3][v])));
-}
-
-/* sum (windowed) += X^T g; its entries in the window that a whole vector has had are not to be used. */
+/* sum (windowed) += X^T g, prefetching likewise; the window's entries that a whole vector has had are not to be used. */
 static void NAME(dense_gradient)(const NAME(windows) *s, ptrdiff_t n, ptrdiff_t readable, const REAL *X,
                                  ptrdiff_t stride, const REAL *g, REAL *sum, const char *ahead)
 {
-    ptrdiff_t i = 0;
+#define CASE(vectors)                                                                                                 \
+    case vectors: NAME(gradient_short)(s, vectors, n, vectors > 1 ? n : readable, X, stride, g, sum, ahead); break;
     switch (s->whole / LANES + 1) {
-    case 1: NAME(short_gradient)(s, 1, n, readable, X, stride, g, sum, ahead); return;
-    case 2: NAME(short_gradient)(s, 2, n, readable, X, stride, g, sum, ahead); return;
-    case 3: NAME(short_gradient)(s, 3, n, readable, X, stride, g, sum, ahead); return;
-    case 4: NAME(short_gradient)(s, 4, n, readable, X, stride, g, sum, ahead); return;
+        EACH_SHORT
+    default: NAME(gradient_long)(s, n, X, stride, g, sum, ahead);
     }
-    for (; i + 8 <= n; i += 8) {
-        NAME(prefetch)(8, stride, NAME(ahead_of_row)(ahead, i, stride));
-        NAME(add_rows)(s, 8, X + i * stride, stride, g + i, sum);
-    }
-    for (; i < n; i++)
-        NAME(add_rows)(s, 1, X + i * stride, stride, g + i, sum);
+#undef CASE
 }
+#undef EACH_SHORT
 #undef ROWS
+#undef SHORT

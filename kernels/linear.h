@@ -17,11 +17,10 @@ enum { LINEAR_OK, LINEAR_BAD_VALUE, LINEAR_BAD_INDEX, LINEAR_NO_MEMORY };
  * rows' weighted second derivatives (n); the Hessian times a direction (d + 1). */
 enum { LINEAR_PREDICTOR, LINEAR_LOSS, LINEAR_GRADIENT, LINEAR_CURVATURE, LINEAR_HESSIAN_VECTOR };
 
-/* A block of rows takes BLOCK_BYTES, a third of the L1 cache, so that it and the next one, which is being prefetched,
- * stay there; but it has LEAST_BLOCK rows or more, whole vectors for the loss, and then prefetching runs half a block
- * ahead. Blocks are powers of two: they
- * divide the rows that are converted together (arguments.py), so that the sums' order does not depend on X's layout. */
-enum { BLOCK_BYTES = 16 << 10, LEAST_BLOCK = 16, MAX_BLOCK = 256, SUMMED_ROWS = 128 };
+/* A block of rows takes BLOCK_BYTES, half of an L1 cache, but has LEAST_BLOCK rows or more, for the loss. Blocks are
+ * powers of two: they divide the rows that are converted together (arguments.py), so that the sums' order does not
+ * depend on X's layout. */
+enum { BLOCK_BYTES = 16 << 10, LEAST_BLOCK = 8, MAX_BLOCK = 256, SUMMED_ROWS = 128 };
 enum { ENTRIES_AHEAD = 2048 }; /* of CSR, by which prefetching runs ahead: 1 block or 2 */
 
 static inline ptrdiff_t block_rows(ptrdiff_t row_bytes)

@@ -26,7 +26,7 @@ typedef struct {
     const linear_problem *p;
     NAME(windows) windows;
     ptrdiff_t block;              /* rows */
-    ptrdiff_t ahead;              /* by so many rows the prefetching runs ahead; 0: it does not */
+    int prefetching;              /* of the next block, which then lies right behind this one */
     REAL *coef, *direction, *sum; /* windowed; dense X only */
     ptrdiff_t summed;             /* rows in sum */
     void *memory;
@@ -41,8 +41,7 @@ static int NAME(set_up)(NAME(workspace) *work, const linear_problem *p, int grad
         return LINEAR_OK;
     }
     work->block = block_rows(p->d * sizeof(REAL));
-    if (gradient && p->stride < 2 * p->d)
-        work->ahead = work->block * p->d * sizeof(REAL) <= BLOCK_BYTES ? work->block : work->block / 2;
+    work->prefetching = gradient && p->stride < 2 * p->d;
     work->memory = calloc(3 * length + LANES, sizeof(REAL));
     if (work->memory == NULL)
         return LINEAR_NO_MEMORY;
@@ -55,12 +54,12 @@ static int NAME(set_up)(NAME(workspace) *work, const linear_problem *p, int grad
     return LINEAR_OK;
 }
 
-/* Where the first or the second pass over the block at `start` prefetches: half a block each. */
-static const char *NAME(ahead_of)(const NAME(workspace) *work, ptrdiff_t start, int second)
+/* The next block, which both passes over the one at `start` prefetch. */
+static const char *NAME(next_block)(const NAME(workspace) *work, ptrdiff_t start)
 {
     const linear_problem *p = work->p;
-    ptrdiff_t row = start + work->ahead + (second ? work->block / 2 : 0);
-    return work->ahead && row + work->block / 2 <= p->n ? (const char *)((const REAL *)p->X + row * p->stride) : NULL;
+    ptrdiff_t row = start + work->block;
+    return work->prefetching && row + work->block <= p->n ? (const char *)((const REAL *)p->X + row * p->stride) : NULL;
 }
 
 /* Checks the block's column indices and computes X c + constant, for c the coefficients or the direction. */
@@ -73,7 +72,7 @@ static int NAME(predict)(const NAME(workspace) *work, ptrdiff_t start, ptrdiff_t
         ptrdiff_t readable = NAME(readable)(&work->windows, p->n - start, p->stride);
         NAME(dense_predict)(&work->windows, n, readable, (const REAL *)p->X + start * p->stride, p->stride,
                             along_direction ? work->direction : work->coef, (REAL)constant, z,
-                            along_direction ? NULL : NAME(ahead_of)(work, start, 0));
+                            along_direction ? NULL : NAME(next_block)(work, start));
     } else if (p->index_bytes == 4) {
         const int32_t *indptr = (const int32_t *)p->indptr + start;
         if (!PASTE4(csr_valid, REAL, int32_t, LEVEL)(n, indptr, p->nnz, p->indices, p->d))
@@ -95,7 +94,7 @@ static void NAME(add_gradient)(NAME(workspace) *work, ptrdiff_t start, ptrdiff_t
     if (p->X != NULL) {
         ptrdiff_t readable = NAME(readable)(&work->windows, p->n - start, p->stride);
         NAME(dense_gradient)(&work->windows, n, readable, (const REAL *)p->X + start * p->stride, p->stride, g,
-                             work->sum, NAME(ahead_of)(work, start, 1));
+                             work->sum, NAME(next_block)(work, start));
         work->summed += n;
         if (work->summed >= SUMMED_ROWS || start + n == p->n) {
             NAME(add_windowed)(&work->windows, work->sum, out);

@@ -19,6 +19,8 @@ INLINE V NAME(masked)(V v, NAME(lane_bits) mask) { return (V)((NAME(lane_bits))v
 
 /* Steps of transposing: of two vectors' runs of k lanes the even ones (LOWk) or the odd ones (HIGHk), taken in turn. */
 #if VECTOR_BYTES / REAL_BYTES == 16
+#define PAIR_LOW(a, b) SHUFFLE(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
+#define PAIR_HIGH(a, b) SHUFFLE(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
 #define EACH_STEP STEP(1) STEP(2) STEP(4) STEP(8)
 #define LOW1(a, b) SHUFFLE(a, b, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30)
 #define HIGH1(a, b) SHUFFLE(a, b, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31)
@@ -29,6 +31,10 @@ INLINE V NAME(masked)(V v, NAME(lane_bits) mask) { return (V)((NAME(lane_bits))v
 #define LOW8(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
 #define HIGH8(a, b) SHUFFLE(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31)
 #elif VECTOR_BYTES / REAL_BYTES == 8
+#if REAL_BYTES == 4
+#define PAIR_LOW(a, b) SHUFFLE(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define PAIR_HIGH(a, b) SHUFFLE(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+#endif
 #define EACH_STEP STEP(1) STEP(2) STEP(4)
 #define LOW1(a, b) SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14)
 #define HIGH1(a, b) SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15)
@@ -37,6 +43,10 @@ INLINE V NAME(masked)(V v, NAME(lane_bits) mask) { return (V)((NAME(lane_bits))v
 #define LOW4(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
 #define HIGH4(a, b) SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
 #elif VECTOR_BYTES / REAL_BYTES == 4
+#if REAL_BYTES == 4
+#define PAIR_LOW(a, b) SHUFFLE(a, b, 0, 4, 1, 5)
+#define PAIR_HIGH(a, b) SHUFFLE(a, b, 2, 6, 3, 7)
+#endif
 #define EACH_STEP STEP(1) STEP(2)
 #define LOW1(a, b) SHUFFLE(a, b, 0, 4, 2, 6)
 #define HIGH1(a, b) SHUFFLE(a, b, 1, 5, 3, 7)
@@ -48,17 +58,29 @@ INLINE V NAME(masked)(V v, NAME(lane_bits) mask) { return (V)((NAME(lane_bits))v
 #define HIGH1(a, b) SHUFFLE(a, b, 1, 3)
 #endif
 
-/* The sums of the lanes of LANES vectors, one to a lane: each step adds what transposing would exchange. */
-INLINE V NAME(lane_sums)(const V *v)
+#ifndef PAIR_LOW /* of doubles */
+#define PAIR_LOW LOW1
+#define PAIR_HIGH HIGH1
+#endif
+
+/* The sums of the lanes of LANES vectors, one to a lane, of pairs of these added by add_pair. Each step adds what
+ * transposing would exchange; the first one takes what is a single instruction everywhere. */
+INLINE V NAME(add_pair)(V a, V b) { return PAIR_LOW(a, b) + PAIR_HIGH(a, b); }
+INLINE V NAME(lane_sums)(V *pair)
 {
-    V sum[LANES];
-    memcpy(sum, v, sizeof sum);
 #define STEP(k)                                                                                                       \
-    for (int i = 0; i < LANES / 2 / k; i++)                                                                           \
-        sum[i] = LOW##k(sum[2 * i], sum[2 * i + 1]) + HIGH##k(sum[2 * i], sum[2 * i + 1]);
+    for (int i = 0; k > 1 && i < LANES / 2 / k; i++)                                                                  \
+        pair[i] = LOW##k(pair[2 * i], pair[2 * i + 1]) + HIGH##k(pair[2 * i], pair[2 * i + 1]);
     EACH_STEP
 #undef STEP
-    return sum[0];
+    return pair[0];
+}
+
+/* The sum of one vector's lanes, to the same bits. */
+INLINE REAL NAME(lane_sum)(V v)
+{
+    V pair[LANES / 2] = {NAME(add_pair)(v, (V){0})};
+    return NAME(lane_sums)(pair)[0];
 }
 
 /* Transposes LANES vectors: lane j of vector i becomes lane i of vector j. */
@@ -74,6 +96,8 @@ INLINE void NAME(transpose)(V *v)
 #undef STEP
 }
 #undef EACH_STEP
+#undef PAIR_LOW
+#undef PAIR_HIGH
 #undef LOW1
 #undef HIGH1
 #undef LOW2
