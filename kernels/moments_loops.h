@@ -18,7 +18,7 @@ INLINE void NAME(powers)(const int vectors, ptrdiff_t n, const REAL *X, ptrdiff_
     for (ptrdiff_t i = 0; i < n; i++) {
         if (ahead != NULL)
             for (int b = 0; b < vectors * VECTOR_BYTES; b += 64)
-                __builtin_prefetch(ahead + i * vectors * VECTOR_BYTES + b);
+                __builtin_prefetch(ahead + i * vectors * VECTOR_BYTES + b, 0, 2);
         for (int v = 0; v < vectors; v++) {
             V x = NAME(load)(X + i * stride + v * LANES) - c[v], square = x * x;
             sum[v][0] += x;
@@ -61,6 +61,9 @@ static int NAME(moments)(ptrdiff_t n, ptrdiff_t d, const void *data, ptrdiff_t s
         memset(center, 0, d * sizeof(REAL));
         for (ptrdiff_t i = 0; i < rows; i += 2) {
             const REAL *row = X + i * stride, *next = i + 1 < rows ? row + stride : zeros;
+            if (next_block != NULL)
+                for (ptrdiff_t b = 0; b < 2 * d * REAL_BYTES; b += 64)
+                    __builtin_prefetch((const char *)(next_block + i * d) + b, 0, 2);
             _Pragma("omp simd") for (ptrdiff_t j = 0; j < d; j++) center[j] += row[j] + next[j];
         }
         for (ptrdiff_t j = 0; j < d; j++)
