@@ -41,7 +41,8 @@ static int NAME(set_up)(NAME(workspace) *work, const linear_problem *p, int grad
         return LINEAR_OK;
     }
     work->block = block_rows(p->d * sizeof(REAL));
-    work->prefetching = gradient && p->stride < 2 * p->d;
+    /* A single pass over short rows is left to the hardware. */
+    work->prefetching = p->stride < 2 * p->d && (gradient || p->d * REAL_BYTES >= 256);
     work->memory = calloc(3 * length + LANES, sizeof(REAL));
     if (work->memory == NULL)
         return LINEAR_NO_MEMORY;
