@@ -13,7 +13,6 @@ from .blas import (
     gram,
     kmeans,
     nearest_distance,
-    softmax,
 )
 from .bootstrap import bootstrap_sums
 from .columns import column_max, column_min, histogram, quantile_sketch, sketch_quantile, sketch_size
@@ -35,6 +34,7 @@ from .linear import (
 from .moments import moments
 from .reduce import max_into, min_into, prod_into, sum_into
 from .simd import simd_level
+from .softmax import softmax
 from .threads import in_threads
 
 if TYPE_CHECKING:

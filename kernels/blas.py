@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import CSR, check_out, integers, matrix, row_blocks, vector
-from .rows import add_nearest, add_outer_rows, cluster_rows, lower_to_nearest, score_rows, softmax_rows
+from .arguments import CSR, check_out, matrix, row_blocks, vector
+from .rows import add_nearest, add_outer_rows, cluster_rows, lower_to_nearest, score_rows
 
 BLOCK_BYTES = 256 << 10
 # Up to so many classes or points, and numbers in them, own loops (skinny_loops.h) are faster than BLAS.
@@ -82,55 +82,43 @@ def covariance(X: Any, shift: Any, out: np.ndarray) -> None:
         out[d + 1 :] += (centred.T @ centred).ravel()
 
 
-def softmax(X: Any, y: Any, sample_weight: Any, coef: Any, out: np.ndarray) -> None:
-    """Softmax loss log(sum_k exp(z_k)) - z_y for K classes, and its gradient.
-
-    y (n,) are integers from 0 to K - 1, coef is (K, d) or, with the intercepts in the last column, (K, d + 1); out is
-    float64 (1 + coef.size,): the weighted loss, then its gradient in coef's order. No z overflows.
-    """
-    n, d, dtype = _shape(X)
-    coef = np.asarray(coef)
-    if coef.ndim != 2 or coef.shape[1] not in (d, d + 1) or coef.dtype.kind not in "fiub":
-        raise ValueError(
-            f"coef has shape {coef.shape} of {coef.dtype}; real (classes, {d}) or, with the intercepts last, "
-            f"(classes, {d + 1}) is accepted"
-        )
-    y = integers(y, "y", n)
-    if n and not (y.min() >= 0 and y.max() < len(coef)):
-        raise ValueError(f"y runs from {y.min()} to {y.max()}; classes from 0 to {len(coef) - 1} are accepted")
-    weight = vector(np.ones(n) if sample_weight is None else sample_weight, "sample_weight", n, dtype)
-    if n and not weight.min() >= 0:
-        raise ValueError("sample_weight must be neither negative nor NaN")
-    check_out(out, (1 + coef.size,), "the loss and its gradient")
-    y = y.astype(np.int64, copy=False)
-    K = len(coef)
-    few = _few(K, d)
-    slopes = _columns(coef[:, :d], dtype, few)
-    constant = _columns(coef[:, d:], dtype, few)[0] if coef.shape[1] > d else np.zeros(slopes.shape[1], dtype)
-    gradient = out[1:].reshape(coef.shape)
-    for start, stop, rows in _blocks(X, slopes.shape[1]):
-        z = _scores(rows, slopes, constant, few)
-        out[0] += softmax_rows(z, K, y[start:stop], weight[start:stop])  # z becomes the loss's derivative by z
-        if few:
-            total = np.zeros((K, d), dtype)
-            add_outer_rows(rows, z, total)
-            gradient[:, :d] += total
-        else:
-            gradient[:, :d] += z.T @ rows
-        if coef.shape[1] > d:
-            gradient[:, d] += z[:, :K].sum(axis=0)
-
-
 def _few(K: int, d: int) -> bool:
     return K <= FEW and K * d <= SMALL
 
 
-def _columns(points: np.ndarray, dtype: np.dtype, padded: bool) -> np.ndarray:
-    """The points (K, d) as columns; for compiled loops padded with zeros to a multiple of 16, whole vectors."""
+def padded_columns(points: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The points (K, d) as columns, padded with zeros to a multiple of 16, whole vectors for the compiled loops."""
     K, d = points.shape
-    columns = np.zeros((d, -(-K // 16) * 16 if padded else K), dtype)
+    columns = np.zeros((d, -(-K // 16) * 16), dtype)
     columns[:, :K] = points.T
     return columns
+
+
+def _columns(points: np.ndarray, dtype: np.dtype, padded: bool) -> np.ndarray:
+    return padded_columns(points, dtype) if padded else np.ascontiguousarray(points.T, dtype=dtype)
+
+
+def scored_blocks(
+    X: np.ndarray, dtype: np.dtype, points: np.ndarray, constants: np.ndarray
+) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
+    """Yield (start, stop, rows, scores): products with the points (K, d) plus the constants (K, 1), in `dtype`.
+
+    The scores have K columns or more, the others of zeros.
+    """
+    few = _few(*points.shape)
+    columns, constant = _columns(points, dtype, few), _columns(constants, dtype, few)[0]
+    for start, stop, rows in _blocks(X, columns.shape[1]):
+        yield start, stop, rows, _scores(rows, columns, constant, few)
+
+
+def add_block_products(rows: np.ndarray, z: np.ndarray, out: np.ndarray) -> None:
+    """``out += z[:, :K].T @ rows`` for out (K, d), float64, and scores z of `scored_blocks`."""
+    if _few(*out.shape):
+        total = np.zeros(out.shape, rows.dtype)
+        add_outer_rows(rows, z, total)
+        out += total
+    else:
+        out += z.T @ rows
 
 
 def _scores(rows: np.ndarray, columns: np.ndarray, constant: np.ndarray, few: bool) -> np.ndarray:

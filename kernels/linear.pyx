@@ -11,6 +11,7 @@ argument and is raised before `out` is touched.
 import numpy as np
 
 from dpmpi.kernels.arguments import CSR, check_out, coefficients, matrix, row_blocks, vector
+from dpmpi.kernels.softmax import softmax_hessian_vector, softmax_value
 
 
 cdef extern from "buffer.h":
@@ -109,15 +110,19 @@ def squared_hinge(X, y, sample_weight, coef, out):
 def loss_value(X, y, sample_weight, coef, out, *, loss, **parameter):
     """Add the weighted sum of the losses alone to ``out[0]``, out being float64 (1,).
 
-    loss: the name of a loss kernel ("squared", "huber", ...); its parameter by keyword (``delta=2.0``).
+    loss: the name of a loss kernel ("squared", "huber", ...); its parameter by keyword (``delta=2.0``). For "softmax"
+    y and coef are as `softmax` takes them.
     """
+    if loss == "softmax":
+        loss_parameter(loss, parameter)
+        return softmax_value(X, y, sample_weight, coef, out)
     add(LINEAR_LOSS, loss, parameter, X, y, sample_weight, coef, None, out)
 
 
 def curvature(X, y, sample_weight, coef, out, *, loss, **parameter):
     """Add each row's weight times its loss's second derivative by z to out, float64 (n,): Newton's weights for `gram`.
 
-    loss and parameter as for `loss_value`; not pinball, which has none. Where a derivative jumps (Huber, squared hinge),
+    loss and parameter as for `loss_value`; not pinball, which has none, nor softmax, whose z are K. Where a derivative jumps (Huber, squared hinge),
     a generalised one.
     """
     add(LINEAR_CURVATURE, loss, parameter, X, y, sample_weight, coef, None, out)
@@ -126,8 +131,12 @@ def curvature(X, y, sample_weight, coef, out, *, loss, **parameter):
 def hessian_vector(X, y, sample_weight, coef, direction, out, *, loss, **parameter):
     """Add the loss's Hessian at coef times `direction`, shaped like coef, to out, float64 (len(coef),).
 
-    loss and parameter as for `curvature`.
+    loss and parameter as for `curvature`, and "softmax", whose coef and direction have a row a class; out is then
+    float64 (coef.size,).
     """
+    if loss == "softmax":
+        loss_parameter(loss, parameter)
+        return softmax_hessian_vector(X, y, sample_weight, coef, direction, out)
     add(LINEAR_HESSIAN_VECTOR, loss, parameter, X, y, sample_weight, coef, direction, out)
 
 
@@ -146,7 +155,8 @@ cdef int add(int what, loss, parameter, X, y, sample_weight, coef, direction, ou
     """Check all arguments, run the loops into a scratch, and add it to out: out gets the whole or nothing."""
     cdef linear_problem problem
     if loss not in LOSSES:
-        raise ValueError(f"loss is {loss!r}; one of {', '.join(LOSSES)} is accepted")
+        raise ValueError(f"loss is {loss!r}; one of {', '.join(LOSSES)} is accepted" + (
+            ", or softmax by loss_value and hessian_vector" if what != LINEAR_CURVATURE else ""))
     if loss == "pinball" and what in (LINEAR_CURVATURE, LINEAR_HESSIAN_VECTOR):
         raise ValueError("loss is 'pinball', which has no second derivative")
     X, dtype = matrix(X)
@@ -188,7 +198,7 @@ cdef int add(int what, loss, parameter, X, y, sample_weight, coef, direction, ou
 
 
 cdef double loss_parameter(loss, given) except? -1:
-    _, name, default, low, high, _ = LOSSES[loss]
+    _, name, default, low, high, _ = LOSSES.get(loss, (0, None, 0.0, 0.0, 0.0, ""))  # softmax has no parameter
     unknown = set(given) - {name}
     if unknown:
         raise TypeError(f"the {loss} loss has no parameter {', '.join(unknown)}" + (f", only {name}" if name else ""))

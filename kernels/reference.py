@@ -80,6 +80,11 @@ def loss_value(
     X: Any, y: Array, sample_weight: Array | None, coef: Array, out: Array, *, loss: str, **parameter: float
 ) -> None:
     """The weighted sum of the losses alone."""
+    if loss == "softmax":
+        both = np.zeros(1 + coef.size)
+        softmax(X, y, sample_weight, coef, both)
+        out[0] += both[0]
+        return
     out[0] += np.sum(_weight(X, sample_weight) * _terms(loss, y, _predict(X, coef), **parameter)[0])
 
 
@@ -102,6 +107,13 @@ def hessian_vector(
     **parameter: float,
 ) -> None:
     """X^T D X direction, D the diagonal of the curvatures, X with a column of ones where there is an intercept."""
+    if loss == "softmax":
+        d = X.shape[1]
+        p = _class_scores(X, coef)[1]
+        along = X @ direction[:, :d].T + (direction[:, d] if coef.shape[1] > d else 0)
+        curved = p * (along - np.sum(p * along, axis=1, keepdims=True))
+        out += _class_products(X, _weight(X, sample_weight)[:, None] * curved, coef)
+        return
     h = np.zeros(X.shape[0])
     curvature(X, y, sample_weight, coef, h, loss=loss, **parameter)
     _add_transposed(X, h * _predict(X, direction), out)
@@ -204,17 +216,25 @@ def covariance(X: Array, shift: Array, out: Array) -> None:
     out += np.concatenate([[len(X)], centred.sum(axis=0), (centred.T @ centred).ravel()])
 
 
-def softmax(X: Array, y: Array, sample_weight: Array | None, coef: Array, out: Array) -> None:
+def softmax(X: Any, y: Array, sample_weight: Array | None, coef: Array, out: Array) -> None:
     """Loss log(sum_k exp(z_k)) - z_y of K classes and its gradient."""
-    d, rows = X.shape[1], np.arange(X.shape[0])
+    rows, weight = np.arange(X.shape[0]), _weight(X, sample_weight)
+    z, p = _class_scores(X, coef)
+    out[0] += np.sum(weight * (np.log(np.sum(np.exp(z), axis=1)) - z[rows, y]))
+    p[rows, y] -= 1
+    out[1:] += _class_products(X, weight[:, None] * p, coef)
+
+
+def _class_scores(X: Any, coef: Array) -> tuple[Array, Array]:
+    """The scores less their largest, and their softmax."""
+    d = X.shape[1]
     z = X @ coef[:, :d].T + (coef[:, d] if coef.shape[1] > d else 0)
     z = z - np.max(z, axis=1, keepdims=True, initial=-np.inf)
-    weight = _weight(X, sample_weight)
-    out[0] += np.sum(weight * (np.log(np.sum(np.exp(z), axis=1)) - z[rows, y]))
-    p = np.exp(z) / np.sum(np.exp(z), axis=1, keepdims=True)
-    p[rows, y] -= 1
-    p *= weight[:, None]
-    out[1:] += np.hstack([p.T @ X, p.sum(axis=0)[:, None]])[:, : coef.shape[1]].ravel()
+    return z, np.exp(z) / np.sum(np.exp(z), axis=1, keepdims=True)
+
+
+def _class_products(X: Any, g: Array, coef: Array) -> Array:
+    return np.hstack([(X.T @ g).T, g.sum(axis=0)[:, None]])[:, : coef.shape[1]].ravel()
 
 
 def kmeans(X: Array, centers: Array, out: Array) -> None:

@@ -17,7 +17,6 @@ enum { SUMMED = 256 }; /* by how many rows float32 sums grow before they go to f
 #include "each_level.h"
 #undef LOOPS_OF_REAL
 
-typedef double (*softmax_fn)(ptrdiff_t n, ptrdiff_t K, ptrdiff_t width, void *z, const int64_t *y, const void *weight);
 typedef void (*nearest_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t width, const void *X, ptrdiff_t stride,
                            const void *points, const void *scores, void *out);
 typedef nearest_fn add_nearest_fn, lower_to_nearest_fn;
@@ -35,7 +34,6 @@ typedef void (*add_outer_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t wi
         static const name##_fn loops[2][SIMD_LEVELS] = {EACH_LEVEL(name##_float), EACH_LEVEL(name##_double)};         \
         return loops[real_bytes == 8][level];                                                                         \
     }
-PICK(softmax)
 PICK(add_nearest)
 PICK(lower_to_nearest)
 PICK(cluster)

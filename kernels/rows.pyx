@@ -1,14 +1,10 @@
 """What the kernels of blas.py do with each row of a block, between two matrix products; they check the arguments."""
 
-from libc.stdint cimport int64_t
-
 
 cdef extern from "buffer.h":
     void *address(array) except NULL
 
 cdef extern from "rows.h":
-    ctypedef double (*softmax_fn)(Py_ssize_t n, Py_ssize_t K, Py_ssize_t width, void *z, const int64_t *y,
-                                  const void *weight) nogil
     ctypedef void (*nearest_fn)(Py_ssize_t n, Py_ssize_t d, Py_ssize_t K, Py_ssize_t width, const void *X,
                                 Py_ssize_t stride, const void *points, const void *scores,
                                 void *out) nogil
@@ -20,7 +16,6 @@ cdef extern from "rows.h":
     ctypedef void (*add_outer_fn)(Py_ssize_t n, Py_ssize_t d, Py_ssize_t K, Py_ssize_t width, const void *X,
                                   Py_ssize_t stride, const void *g, void *sum) nogil
     int simd_level()
-    softmax_fn softmax_pick(int real_bytes, int level)
     nearest_fn add_nearest_pick(int real_bytes, int level)
     nearest_fn lower_to_nearest_pick(int real_bytes, int level)
     cluster_fn cluster_pick(int real_bytes, int level)
@@ -28,19 +23,6 @@ cdef extern from "rows.h":
     add_outer_fn add_outer_pick(int real_bytes, int level)
 
 cdef int LEVEL = simd_level()
-
-
-def softmax_rows(z, Py_ssize_t K, y, weight):
-    """Turn the first K scores of each row of z into the weighted softmax loss's derivative; return the loss."""
-    cdef softmax_fn loop = softmax_pick(z.itemsize, LEVEL)
-    cdef Py_ssize_t n = z.shape[0], width = z.shape[1]
-    cdef void *scores = address(z)
-    cdef const int64_t *classes = <const int64_t *>address(y)
-    cdef const void *weights = address(weight)
-    cdef double total
-    with nogil:
-        total = loop(n, K, width, scores, classes, weights)
-    return total
 
 
 def add_nearest(X, points, scores, out):

@@ -1,34 +1,7 @@
-/* What classifying and clustering do with each row's scores, for one SIMD level and REAL. Row i's K scores start at
+/* What clustering does with each row's scores, for one SIMD level and REAL. Row i's K scores start at
  * scores + i * width. */
 
-#include "elementary.h"
 #include "skinny_loops.h"
-
-/* z becomes weight * (softmax(z) - [k = y]); returns the weighted sum of log(sum_k exp(z_k)) - z_y. */
-static double NAME(softmax)(ptrdiff_t n, ptrdiff_t K, ptrdiff_t width, void *scores, const int64_t *y,
-                            const void *weights)
-{
-    const REAL *weight = weights;
-    double total = 0;
-    for (ptrdiff_t i = 0; i < n; i++) {
-        REAL *z = (REAL *)scores + i * width, highest, own = z[y[i]], sum = 0, scale;
-        for (ptrdiff_t k = K; k < width; k++)
-            z[k] = -LARGEST; /* the padding takes part, so that whole vectors are computed */
-        highest = z[0];
-        _Pragma("omp simd reduction(max : highest)") for (ptrdiff_t k = 0; k < width; k++) highest =
-            z[k] > highest ? z[k] : highest;
-        _Pragma("omp simd reduction(+ : sum)") for (ptrdiff_t k = 0; k < width; k++)
-        {
-            z[k] = NAME(exp)(z[k] - highest);
-            sum += z[k];
-        }
-        total += weight[i] * (log((double)sum) + ((double)highest - own));
-        scale = weight[i] / sum;
-        _Pragma("omp simd") for (ptrdiff_t k = 0; k < width; k++) z[k] *= scale;
-        z[y[i]] -= weight[i];
-    }
-    return total;
-}
 
 /* The numbers of the first of the least of K scores, for LANES rows of scores (width, a multiple of LANES, padded). */
 INLINE void NAME(first_least)(ptrdiff_t K, ptrdiff_t width, const REAL *scores, BITS *best)

@@ -1,7 +1,7 @@
 /* Every loop of the kernels on fixed data, one line a result: its name, its size, and each number times a weight, added
  * up. .ci/cross compares the lines of another processor or compiler with those of this machine's.
  *
- * In four parts, for each extension has its own copy of vector.h's functions: -DPART=1 to -DPART=4.
+ * In five parts, for each extension has its own copy of vector.h's functions: -DPART=1 to -DPART=5.
  * Lines that begin with "=" must be the same to the last digit, others within the rounding of their dtype.
  */
 #define _GNU_SOURCE
@@ -17,6 +17,8 @@
 #include "moments.h"
 #elif PART == 3
 #include "rows.h"
+#elif PART == 5
+#include "classes.h"
 #else
 #include "bootstrap.h"
 #include "delimited.h"
@@ -161,9 +163,38 @@ static void rows(int real_bytes, int level)
     memset(sums, 0, sizeof sums), memset(out, 0, sizeof out);
     cluster_pick(real_bytes, level)(N, D, K, WIDTH, X, D, points, columns, constant, 64, scores, sums, out);
     snprintf(text, sizeof text, "cluster%d", real_bytes), print(text, out, 1 + K + K * D);
-    score_pick(real_bytes, level)(N, D, WIDTH, X, D, columns, constant, scores);
-    out[0] = softmax_pick(real_bytes, level)(N, K, WIDTH, scores, y, X);
+}
+#endif
+
+#if PART == 5
+static void classes(int real_bytes, int level)
+{
+    enum { D = 21, K = 5, WIDTH = 16, EACH = 4 };
+    static double scores[N * WIDTH], along[N * WIDTH], weight[N], data[N * EACH], columns[D * WIDTH], sums[D * WIDTH];
+    static int64_t y[N], wide[N * EACH], wide_starts[N + 1];
+    static int32_t narrow[N * EACH], narrow_starts[N + 1];
+    fill(along, N * WIDTH, real_bytes), fill(weight, N, real_bytes), fill(data, N * EACH, real_bytes);
+    fill(columns, D * WIDTH, 8);
+    for (int i = 0; i < N; i++)
+        y[i] = i % K;
+    for (int i = 0; i <= N; i++)
+        wide_starts[i] = narrow_starts[i] = i * EACH;
+    for (int e = 0; e < N * EACH; e++)
+        wide[e] = narrow[e] = e * 7 % D;
+    for (int index_bytes = 4; index_bytes <= 8; index_bytes += 4) {
+        const void *starts = index_bytes == 4 ? (void *)narrow_starts : (void *)wide_starts;
+        const void *indices = index_bytes == 4 ? (void *)narrow : (void *)wide;
+        csr_scores_pick(real_bytes, index_bytes, level)(N, D, WIDTH, starts, indices, data, N * EACH, columns, columns,
+                                                        scores);
+        snprintf(text, sizeof text, "csr_scores%d", real_bytes), print_reals(text, scores, N * WIDTH, real_bytes);
+        memset(sums, 0, sizeof sums);
+        csr_outer_pick(real_bytes, index_bytes, level)(N, WIDTH, starts, indices, data, scores, sums);
+        snprintf(text, sizeof text, "csr_outer%d", real_bytes), print(text, sums, D * WIDTH);
+    }
+    softmax_pick(real_bytes, level)(N, K, WIDTH, scores, y, weight);
     snprintf(text, sizeof text, "softmax%d", real_bytes), print_reals(text, scores, N * WIDTH, real_bytes);
+    softmax_curve_pick(real_bytes, level)(N, K, WIDTH, scores, along, weight);
+    snprintf(text, sizeof text, "softmax_curve%d", real_bytes), print_reals(text, scores, N * WIDTH, real_bytes);
 }
 #endif
 
@@ -286,6 +317,8 @@ int main(void)
                 linear(real_bytes, level, columns[i], index_bytes);
 #elif PART == 2
         moments(real_bytes, level);
+#elif PART == 5
+        classes(real_bytes, level);
 #else
         rows(real_bytes, level);
 #endif

@@ -38,46 +38,10 @@ def test_against_numpy(n, d, dtype):
     check("dense_backward_inputs", (normal(n, 5, dtype=dtype), normal(d + 1, 5)), (n, d), dtype)
 
 
-@pytest.mark.parametrize("dtype", RTOL)
-@pytest.mark.parametrize("K", [1, 3, 16, 17, 50])
-@pytest.mark.parametrize(("n", "d"), SHAPES)
-def test_softmax(n, d, K, dtype):
-    X, y, weight = normal(n, d, dtype=dtype), np.random.default_rng(0).integers(0, K, n), np.abs(normal(n, dtype=dtype))
-    for coef in (normal(K, d) / d, normal(K, d + 1) / d):
-        check("softmax", (X, y, None, coef), 1 + coef.size, dtype)
-        check("softmax", (X, y.astype(np.int16), weight, coef), 1 + coef.size, dtype)
-
-
-def test_softmax_derivative():
-    X, y, coef = normal(30, 4), np.random.default_rng(0).integers(0, 3, 30), normal(3, 5)
-
-    def run(coef):
-        out = np.zeros(16)
-        kernels.softmax(X, y, None, coef.reshape(3, 5), out)
-        return out
-
-    steps = 1e-5 * np.eye(15)
-    expected = [(run(coef.ravel() + s)[0] - run(coef.ravel() - s)[0]) / 2e-5 for s in steps]
-    assert_allclose(run(coef)[1:], expected, rtol=1e-7, atol=1e-7)
-
-
-def test_softmax_weights_of_zero():
-    X, y, coef, out = normal(200, 4), np.arange(200) % 3, normal(3, 5), np.zeros(16)
-    kernels.softmax(X, y, np.zeros(200), coef, out)
-    assert not out.any()
-
-
-def test_softmax_extreme_margins():
-    out = np.zeros(4)
-    kernels.softmax(np.array([[1e3], [-1e3]]), np.array([1, 1]), None, np.array([[1.0], [0.0], [-1.0]]), out)
-    assert_allclose(out, [2000, 1000, 0, -1000])
-
-
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts(layout):
-    X, y = normal(3000, 5, dtype="float32"), np.random.default_rng(0).integers(0, 3, 3000)
+    X = normal(3000, 5, dtype="float32")
     other = layout(X)
-    check("softmax", (other, y, None, normal(3, 6)), 19, "float32")
     check("kmeans", (other, normal(4, 5, seed=3)), 25, "float32")
     check("nearest_distance", (other, normal(4, 5, seed=3)), 3000, "float32")
 
@@ -139,10 +103,6 @@ def test_covariance_matrix():
 @pytest.mark.parametrize(
     ("name", "arguments", "size", "error", "match"),
     [
-        ("softmax", (np.ones((3, 2)), np.array([0, 1, 3]), None, np.ones((3, 2))), 7, ValueError, "y runs from 0 to 3"),
-        ("softmax", (np.ones((3, 2)), np.ones(3), None, np.ones((3, 2))), 7, TypeError, "y has dtype"),
-        ("softmax", (np.ones((3, 2)), np.ones(3, int), -np.ones(3), np.ones((3, 2))), 7, ValueError, "sample_weight"),
-        ("softmax", (np.ones((3, 2)), np.ones(3, int), None, np.ones((3, 4))), 13, ValueError, "coef has shape"),
         ("kmeans", (np.ones((3, 2)), np.ones((0, 2))), 1, ValueError, "centers has shape"),
         ("nearest_distance", (np.ones((3, 2)), np.ones((4, 3))), 3, ValueError, "points has shape"),
         ("gram", (np.ones((3, 2)), None), (2, 3), ValueError, "out has shape"),
