@@ -106,26 +106,34 @@ class Engine:
             if not isinstance(out, np.ndarray):
                 raise TypeError(f"reduce: out must be a NumPy array, not {type(out).__name__}")
             out[...] = IDENTITIES[op](out.dtype)
-            for block in self._blocks(shards):
-                if self.map(kernel, block, *params, out) is not None:
+            for first, block in self._blocks(shards):
+                try:
+                    returned = self.map(kernel, block, *params, out)
+                except ValueError as error:
+                    if first is None:
+                        raise
+                    raise ValueError(f"{error} (counted from row {first} of {shards.source})") from error
+                if returned is not None:
                     raise TypeError("reduce: the kernel returned a value; it must put its result into out")
         except Exception as error:
             self.comm.fail(error)
         with self.timer("communicate"):
             return self.comm.allreduce(out, op)
 
-    def _blocks(self, shards: Any) -> Iterator[Any]:
-        """Yield what is in memory as it is, a Dataset block by block; waiting for a block counts as reading."""
+    def _blocks(self, shards: Any) -> Iterator[tuple[int | None, Any]]:
+        """Yield what is in memory as it is, with None; a Dataset block by block, with the global number of its first
+        row. Waiting for a block counts as reading."""
         if not isinstance(shards, Dataset):
-            yield shards
+            yield None, shards
             return
-        blocks = shards.blocks()
+        blocks, first = shards.blocks(), shards.start
         while True:
             with self.timer("read"):
                 block = next(blocks, None)
             if block is None:
                 return
-            yield block
+            yield first, block
+            first += block[0].shape[0]
 
 
 def _aligned(shards: Any) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -59,6 +59,30 @@ def csr(X: Any, dtype: np.dtype, name: str) -> CSR:
         )
     indptr = np.ascontiguousarray(X.indptr, dtype=indices.dtype)
     return CSR((n, d), indptr, indices, np.ascontiguousarray(X.data, dtype=dtype))
+
+
+def refuse_csr(X: CSR) -> NoReturn:
+    """Raise ValueError that names what the loops met: row pointers that decrease, or a column index out of range."""
+    falls = np.flatnonzero(np.diff(X.indptr) < 0)
+    if len(falls):
+        row = falls[0]
+        raise ValueError(f"X.indptr must not decrease; row {row} runs from {X.indptr[row]} to {X.indptr[row + 1]}")
+    outside = (X.indices < 0) | (X.indices >= X.shape[1])
+    outside[: X.indptr[0]] = outside[X.indptr[-1] :] = False
+    entry = int(np.argmax(outside))
+    row = int(np.searchsorted(X.indptr, entry, side="right")) - 1
+    raise ValueError(
+        f"X.indices[{entry}] is {X.indices[entry]}, in row {row}; X.indices must be from 0 to {X.shape[1] - 1}"
+    )
+
+
+def refuse_rows(y: np.ndarray, y_accepted: str, y_is_good: np.ndarray, weight: np.ndarray | None) -> NoReturn:
+    """Raise ValueError that names the first row whose weight, or else y, is not accepted; y is `y_accepted`."""
+    if weight is not None and not (weight >= 0).all():
+        row = int(np.argmin(weight >= 0))
+        raise ValueError(f"sample_weight[{row}] is {weight[row]}; sample_weight must be neither negative nor NaN")
+    row = int(np.argmin(y_is_good))
+    raise ValueError(f"y[{row}] is {y[row]}; y must be {y_accepted}")
 
 
 def row_blocks(X: np.ndarray, dtype: np.dtype) -> Iterator[tuple[int, int, np.ndarray]]:

@@ -2,6 +2,8 @@
 
 from libc.stdint cimport int64_t
 
+from dpmpi.kernels.arguments import refuse_csr
+
 
 cdef extern from "buffer.h":
     void *address(array) except NULL
@@ -64,7 +66,7 @@ def score_csr_rows(X, columns, constant, out):
     with nogil:
         valid = loop(n, d, width, indptr, indices, data, nnz, slopes, start, scores)
     if not valid:
-        raise ValueError(f"X.indptr must not decrease and X.indices must be from 0 to {d - 1}")
+        refuse_csr(X)
 
 
 def add_outer_csr_rows(X, g, out):

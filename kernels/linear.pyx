@@ -10,7 +10,9 @@ argument and is raised before `out` is touched.
 
 import numpy as np
 
-from dpmpi.kernels.arguments import CSR, check_out, coefficients, matrix, row_blocks, vector
+from dpmpi.kernels.arguments import (
+    CSR, check_out, coefficients, matrix, refuse_csr, refuse_rows, row_blocks, vector
+)
 from dpmpi.kernels.softmax import softmax_hessian_vector, softmax_value
 
 
@@ -56,6 +58,14 @@ LOSSES = {
     "huber": (LOSS_huber, "delta", 1.35, 0.0, float("inf"), "finite"),
     "pinball": (LOSS_pinball, "quantile", 0.5, 0.0, 1.0, "finite"),
     "squared_hinge": (LOSS_squared_hinge, None, 0.0, 0.0, 0.0, "from 0 to 1"),
+}
+
+# The ranges of y, to find the row that left it: the loops only tell that one did.
+IN_RANGE = {
+    "finite": np.isfinite,
+    "from 0 to 1": lambda y: (y >= 0) & (y <= 1),
+    "finite and not negative": lambda y: np.isfinite(y) & (y >= 0),
+    "finite and greater than 0": lambda y: np.isfinite(y) & (y >= np.finfo(y.dtype).tiny),
 }
 
 
@@ -154,6 +164,7 @@ cdef int add(int what, loss, parameter, X, y, sample_weight, coef, direction, ou
              const void *custom=NULL) except -1:
     """Check all arguments, run the loops into a scratch, and add it to out: out gets the whole or nothing."""
     cdef linear_problem problem
+    cdef int status
     if loss not in LOSSES:
         raise ValueError(f"loss is {loss!r}; one of {', '.join(LOSSES)} is accepted" + (
             ", or softmax by loss_value and hessian_vector" if what != LINEAR_CURVATURE else ""))
@@ -191,8 +202,14 @@ cdef int add(int what, loss, parameter, X, y, sample_weight, coef, direction, ou
         total = np.zeros(d + 1)
     blocks = [(0, n, X)] if isinstance(X, CSR) else row_blocks(X, dtype)
     for start, stop, rows in blocks:
-        run(&problem, what, loss, rows, dtype.itemsize, None if y is None else y[start:stop],
-            None if sample_weight is None else sample_weight[start:stop], total[start:stop] if by_row else total)
+        status = run(&problem, what, loss, rows, dtype.itemsize, None if y is None else y[start:stop],
+                     None if sample_weight is None else sample_weight[start:stop], total[start:stop] if by_row else total)
+        if status == LINEAR_BAD_VALUE:
+            refuse_rows(y, LOSSES[loss][5], IN_RANGE[LOSSES[loss][5]](y), sample_weight)
+        if status == LINEAR_BAD_INDEX:
+            refuse_csr(X)
+        if status == LINEAR_NO_MEMORY:
+            raise MemoryError
     out += total[:len(out)]
     return 0
 
@@ -209,6 +226,7 @@ cdef double loss_parameter(loss, given) except? -1:
 
 
 cdef int run(linear_problem *problem, int what, loss, X, int real_bytes, y, weight, total) except -1:
+    """Run the loops over some rows into `total`; return their status, LINEAR_OK or what was met."""
     cdef linear_fn loop = linear_pick(real_bytes, LEVEL)
     cdef double *target = <double *>address(total)
     cdef int status, number = LOSSES[loss][0]
@@ -227,10 +245,4 @@ cdef int run(linear_problem *problem, int what, loss, X, int real_bytes, y, weig
     problem.weight = NULL if weight is None else address(weight)
     with nogil:
         status = loop(problem, what, number, target)
-    if status == LINEAR_BAD_VALUE:
-        raise ValueError(f"y must be {LOSSES[loss][5]} and sample_weight neither negative nor NaN")
-    if status == LINEAR_BAD_INDEX:
-        raise ValueError(f"X.indptr must not decrease and X.indices must be from 0 to {problem.d - 1}")
-    if status == LINEAR_NO_MEMORY:
-        raise MemoryError
-    return 0
+    return status

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arguments import CSR, check_out, integers, matrix, vector
+from .arguments import CSR, check_out, integers, matrix, refuse_rows, vector
 from .blas import add_block_products, padded_columns, scored_blocks
 from .classes import add_outer_csr_rows, score_csr_rows, softmax_curve_rows, softmax_rows
 
@@ -81,11 +81,12 @@ def _problem(X: Any, y: Any, sample_weight: Any, coef: Any) -> _Problem:
             f"(classes, {d + 1}) is accepted"
         )
     y = integers(y, "y", n)
-    if n and not (y.min() >= 0 and y.max() < len(coef)):
-        raise ValueError(f"y runs from {y.min()} to {y.max()}; classes from 0 to {len(coef) - 1} are accepted")
+    in_range = (y >= 0) & (y < len(coef))
+    if not in_range.all():
+        refuse_rows(y, f"a class from 0 to {len(coef) - 1}", in_range, None)
     weight = vector(np.ones(n) if sample_weight is None else sample_weight, "sample_weight", n, dtype)
-    if n and not weight.min() >= 0:
-        raise ValueError("sample_weight must be neither negative nor NaN")
+    if not (weight >= 0).all():
+        refuse_rows(y, "", np.ones(n, bool), weight)
     return _Problem(X, dtype, y.astype(np.int64, copy=False), weight, coef, len(coef), d)
 
 

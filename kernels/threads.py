@@ -34,13 +34,17 @@ def in_threads(
         return total
 
     starts = range(0, n, size)
-    if threads == 1:
-        parts = [part(start) for start in starts]
-    else:
-        from concurrent.futures import ThreadPoolExecutor
+    try:
+        if threads == 1:
+            parts = [part(start) for start in starts]
+        else:
+            from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(part, starts))
+            with ThreadPoolExecutor(threads) as pool:
+                parts = list(pool.map(part, starts))
+    except ValueError:
+        kernel(*shards, *params, np.zeros_like(out))  # raises it again, with the number of the row among all
+        raise
     for total in parts:
         out += total
 

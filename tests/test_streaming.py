@@ -1,5 +1,7 @@
 """Data larger than memory: Engine.reduce, fit, evaluate and predict take a Dataset wherever they take arrays."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -70,6 +72,16 @@ def test_streaming_finds_what_memory_finds(engine, folder, suffix, kind):
     got, expected = evaluate(engine, streamed, small), evaluate(engine, streamed, table.X, table.y)
     assert got == pytest.approx(expected, rel=1e-12)
     assert_allclose(streamed.predict(small), streamed.predict(table.X), rtol=1e-13)
+
+
+def test_a_kernel_that_refuses_a_row_of_a_dataset(engine, folder):
+    counts = np.full(N, 2.0)
+    counts[N // 2 + 3] = -1
+    dataset, _ = open_both(engine.comm, folder / "t.npy", counts)
+    with pytest.raises(ValueError, match=r"y\[\d+\] is -1.0; y must be .* \(counted from row \d+ of .*t.npy\)") as told:
+        engine.reduce(dpmpi.kernels.poisson, dataset, np.zeros(5), out=np.zeros(6))
+    in_block, first = map(int, re.findall(r"y\[(\d+)\].*counted from row (\d+)", str(told.value))[0])
+    assert first + in_block == N // 2 + 3
 
 
 def test_reduce_of_a_dataset(engine, folder):

@@ -285,14 +285,14 @@ def test_weights_of_zero_add_nothing_and_negative_ones_are_refused(loss, sparse)
     options, out = {"loss": loss, **LOSSES[loss]}, np.zeros(300)
     for bad in (-1.0, np.nan):
         weight[299] = bad
-        with pytest.raises(ValueError, match="sample_weight neither negative nor NaN"):
+        with pytest.raises(ValueError, match=r"sample_weight\[299\] is (-1.0|nan); .* neither negative nor NaN"):
             getattr(kernels, loss)(X, y, weight, coef, out[:11], **LOSSES[loss])
-        with pytest.raises(ValueError, match="sample_weight neither negative nor NaN"):
+        with pytest.raises(ValueError, match=r"sample_weight\[299\] is (-1.0|nan); .* neither negative nor NaN"):
             kernels.loss_value(X, y, weight, coef, out[:1], **options)
         if loss != "pinball":
-            with pytest.raises(ValueError, match="sample_weight neither negative nor NaN"):
+            with pytest.raises(ValueError, match=r"sample_weight\[299\] is (-1.0|nan); .* neither negative nor NaN"):
                 kernels.curvature(X, y, weight, coef, out, **options)
-            with pytest.raises(ValueError, match="sample_weight neither negative nor NaN"):
+            with pytest.raises(ValueError, match=r"sample_weight\[299\] is (-1.0|nan); .* neither negative nor NaN"):
                 kernels.hessian_vector(X, y, weight, coef, coef, out[:10], **options)
     assert not out.any()
 
@@ -307,8 +307,10 @@ def test_targets_out_of_range(loss, bad, dtype):
     y[:] = 1
     y[299] = bad
     out = np.zeros(11)
-    with pytest.raises(ValueError, match="y must be"):
+    with pytest.raises(ValueError, match=r"y\[299\] is .*; y must be"):
         getattr(kernels, loss)(X, y, weight, coef, out)
+    with pytest.raises(ValueError, match=r"y\[299\] is .*; y must be"):
+        getattr(kernels, loss)(np.asfortranarray(X), y, weight, coef, out)
     assert not out.any()
 
 
@@ -375,6 +377,16 @@ def test_bad_csr(index, part, position, value):
     with pytest.raises(ValueError, match=f"X.{part}"):
         kernels.linear_predictor(X, coef, out)
     assert not out.any()
+
+
+def test_bad_csr_is_told_by_row_and_entry():
+    X = scipy.sparse.csr_matrix(np.ones((4, 2)))
+    X.indices[5] = 7
+    with pytest.raises(ValueError, match=r"X.indices\[5\] is 7, in row 2; X.indices must be from 0 to 1"):
+        kernels.squared(X, np.zeros(4), None, np.zeros(2), np.zeros(3))
+    X.indptr[2] = 1
+    with pytest.raises(ValueError, match=r"row 1 runs from 2 to 1"):
+        kernels.squared(X, np.zeros(4), None, np.zeros(2), np.zeros(3))
 
 
 def test_unsorted_and_duplicate_indices():

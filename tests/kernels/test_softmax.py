@@ -121,7 +121,7 @@ ONES, CLASSES, COEF = np.ones((3, 2)), np.array([0, 1, 0]), np.ones((3, 2))
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
-        ((ONES, np.array([0, 1, 3]), None, COEF), ValueError, "y runs from 0 to 3"),
+        ((ONES, np.array([0, 1, 3]), None, COEF), ValueError, r"y\[2\] is 3; y must be a class from 0 to 2"),
         ((ONES, np.ones(3), None, COEF), TypeError, "y has dtype"),
         ((ONES, CLASSES, -np.ones(3), COEF), ValueError, "sample_weight"),
         ((ONES, CLASSES, np.array([1, np.nan, 1]), COEF), ValueError, "sample_weight"),

@@ -26,8 +26,9 @@ def test_equal_bits_for_any_number_of_threads(n, sparse):
 def test_errors():
     X, y, out = np.ones((10_000, 2)), np.ones(10_000), np.zeros(3)
     y[9000] = 2
-    with pytest.raises(ValueError, match="y must be"):
-        kernels.in_threads(kernels.logistic, (X, y, None), (np.ones(2),), out, threads=2)
+    for threads in (1, 2):
+        with pytest.raises(ValueError, match=r"y\[9000\] is 2.0; y must be from 0 to 1"):
+            kernels.in_threads(kernels.logistic, (X, y, None), (np.ones(2),), out, threads=threads)
     with pytest.raises(ValueError, match="threads is 0"):
         kernels.in_threads(kernels.logistic, (X, y, None), (np.ones(2),), out, threads=0)
     assert not out.any()
