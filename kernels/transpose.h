@@ -23,4 +23,12 @@ static inline join_columns_fn join_columns_pick(int real_bytes, int level)
     return loops[real_bytes == 8][level];
 }
 
+typedef int (*all_finite_fn)(ptrdiff_t n, const void *numbers);
+
+static inline all_finite_fn all_finite_pick(int real_bytes, int level)
+{
+    static const all_finite_fn loops[2][SIMD_LEVELS] = {EACH_LEVEL(all_finite_float), EACH_LEVEL(all_finite_double)};
+    return loops[real_bytes == 8][level];
+}
+
 #endif

@@ -12,6 +12,8 @@ cdef extern from "transpose.h":
     ctypedef int (*join_columns_fn)(Py_ssize_t n, Py_ssize_t d, const void *const *columns, void *out) nogil
     int simd_level()
     join_columns_fn join_columns_pick(int real_bytes, int level)
+    ctypedef int (*all_finite_fn)(Py_ssize_t n, const void *numbers) nogil
+    all_finite_fn all_finite_pick(int real_bytes, int level)
 
 cdef int LEVEL = simd_level()
 
@@ -48,4 +50,22 @@ def join_columns(columns, out):
             finite = loop(n, d, starts, target)
     finally:
         free(starts)
+    return finite
+
+
+def all_finite(X):
+    """Whether every number of X, a C-contiguous array of float32 or float64, is finite. The GIL is released.
+
+    Raises TypeError or ValueError for another array.
+    """
+    if X.dtype not in (np.float32, np.float64) or not X.dtype.isnative:
+        raise TypeError(f"X is {X.dtype}; float32 or float64 is accepted")
+    if not X.flags.c_contiguous:
+        raise ValueError("X is not C-contiguous")
+    cdef all_finite_fn loop = all_finite_pick(X.itemsize, LEVEL)
+    cdef Py_ssize_t n = X.size
+    cdef const void *numbers = address(X)
+    cdef bint finite
+    with nogil:
+        finite = loop(n, numbers)
     return finite

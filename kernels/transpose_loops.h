@@ -1,5 +1,6 @@
 /* Columns to rows, for one SIMD level and REAL: squares of LANES columns and LANES rows are transposed in registers, so
- * that each column is read and each row is written by whole vectors. Numbers that are not finite are noticed in passing.
+ * that each column is read and each row is written by whole vectors. Numbers that are not finite are noticed in passing,
+ * or looked for in rows that need no transposing.
  */
 
 #include "vector.h"
@@ -32,6 +33,24 @@ static int NAME(join_columns)(ptrdiff_t n, ptrdiff_t d, const void *const *colum
         }
     for (int v = 0; v < LANES; v++)
         zero += zeros[v];
+    return zero == 0;
+}
+
+/* Whether n numbers are finite. */
+static int NAME(all_finite)(ptrdiff_t n, const void *numbers)
+{
+    const REAL *x = numbers;
+    V zeros[4] = {{0}}; /* for the latency of an addition */
+    REAL zero = 0;
+    ptrdiff_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES)
+        for (int k = 0; k < 4; k++)
+            zeros[k] += NAME(load)(x + i + k * LANES) * 0;
+    for (; i < n; i++)
+        zero += x[i] * 0;
+    zeros[0] += zeros[1] + zeros[2] + zeros[3];
+    for (int v = 0; v < LANES; v++)
+        zero += zeros[0][v];
     return zero == 0;
 }
 

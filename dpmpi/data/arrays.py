@@ -8,10 +8,13 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
+from dpmpi.kernels.transpose import all_finite
+
 from .columns import Choice, Picked, Wanted, check_sparse, choose
 from .errors import BadRow, DataError, Fault, suggest
 from .hdf5 import open_hdf5
 from .reader import Piece
+from .recycled import Recycled
 from .source import Source
 from .sparse import make_csr
 from .stored import Array, StoredArray, as_float, check_numeric, float_dtype, open_npy, open_npz
@@ -101,12 +104,14 @@ class _File:
         else:
             loaded = width * float_dtype(arrays["X"].dtype).itemsize
         self.row_bytes = max(1, loaded + 16)
+        self._memory = Recycled()
 
     @contextmanager
     def reading(self) -> Iterator[_File]:
         """The same file, to be asked for rows in their order."""
         with ExitStack() as stack:
             opened = copy.copy(self)
+            opened._memory = Recycled()  # of one pass: those that read at the same time do not share it
             opened._arrays = {name: stack.enter_context(array.reading()) for name, array in self._arrays.items()}
             opened._y, opened._weight = (
                 None if array is None else stack.enter_context(array.reading()) for array in (self._y, self._weight)
@@ -118,7 +123,7 @@ class _File:
         if self._choice is None:
             block, faults = _take_csr(self._arrays, self.n_columns, start, stop)
         else:
-            block, faults = _take_dense(self._arrays["X"], self._choice, start, stop)
+            block, faults = _take_dense(self._arrays["X"], self._choice, start, stop, self._memory)
         if self._y is not None:
             y = self._y.rows(start, stop).astype(np.float64)
             block = block._replace(y=y)
@@ -157,24 +162,36 @@ def _check_sparse(path: str, arrays: Mapping[str, Array], wanted: Wanted, n_colu
     check_sparse(path, wanted, n_columns)
 
 
-def _take_dense(array: Array, choice: Choice, start: int, stop: int) -> tuple[Block, list[Fault | None]]:
-    """Split rows of one matrix, a few at a time: they are still in the cache when they are checked and copied."""
+def _take_dense(
+    array: Array, choice: Choice, start: int, stop: int, memory: Recycled
+) -> tuple[Block, list[Fault | None]]:
+    """Split rows of one matrix, a few at a time: they are still in the cache when they are checked and copied.
+
+    X is a view of whole rows where these are little more than X, else a copy.
+    """
     features = list(choice.features)
     low, high = (features[0], features[-1] + 1) if features else (0, 0)
     # A slice is copied many times faster than columns that are picked.
     picked = slice(low, high) if features == list(range(low, high)) else features
     others = [column for column in (choice.target, choice.weight) if column is not None]
-    X = np.empty((stop - start, len(features)), as_float(np.empty(0, array.dtype)).dtype)
+    dtype, width = float_dtype(array.dtype), array.shape[1]
+    as_stored = array.dtype == dtype and isinstance(picked, slice) and 2 * len(features) > width
+    whole = memory.empty((stop - start, width if as_stored else len(features)), dtype)
     vectors = np.empty((len(others), stop - start))
     finite = True
     step = array.part_rows
     for first in range(start, stop, step):
-        rows = as_float(array.rows(first, min(first + step, stop)))
-        part = slice(first - start, first - start + len(rows))
-        X[part] = rows[:, picked]
+        last = min(first + step, stop)
+        part = slice(first - start, last - start)
+        if as_stored:
+            rows = array.rows(first, last, whole[part])
+        else:
+            rows = as_float(array.rows(first, last))
+            whole[part] = rows[:, picked]
         for vector, column in zip(vectors, others, strict=True):
             vector[part] = rows[:, column]
-        finite = finite and bool(np.isfinite(rows).all())
+        finite = finite and all_finite(rows)
+    X = whole[:, picked] if as_stored else whole
     y = None if choice.target is None else vectors[0]
     weight = None if choice.weight is None else vectors[-1]
     if finite and (weight is None or not (weight < 0).any()):

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dpmpi.kernels.transpose import join_columns
+from dpmpi.kernels.transpose import all_finite, join_columns
 
 from .columns import Choice, Wanted, choose
 from .dates import as_seconds, is_date
 from .errors import BadRow, DataError, Fault
+from .prefetch import prefetch
 from .reader import Piece
+from .recycled import Recycled
 from .source import Source
 from .table import TEXT_BYTES, Block, Frame, codes
 
@@ -70,7 +72,16 @@ class ParquetReader:
         ]
 
     def read(self, pieces: Sequence[Piece]) -> Iterator[Block | Frame]:
-        """X float32 where every column of it is, else float64 (n, d); y and sample_weight float64 (n,)."""
+        """X float32 where every column of it is, else float64 (n, d); y and sample_weight float64 (n,).
+
+        A thread of its own decodes the next piece while this one is made into rows: both take a while.
+        """
+        memory = Recycled()
+        for table in prefetch(self._tables(pieces)):
+            yield self._block(table, memory)
+            del table
+
+    def _tables(self, pieces: Sequence[Piece]) -> Iterator[list[pa.RecordBatch]]:
         file, start, stop = pieces[0].file, pieces[0].start, pieces[-1].stop
         bounds = self._groups[file]
         first = int(np.searchsorted(bounds, start, "right")) - 1
@@ -83,15 +94,15 @@ class ParquetReader:
                 table = rows.take(piece.n_rows)
             except (OSError, ValueError) as error:  # pyarrow's errors are these
                 raise DataError(f"{path}: damaged near row {piece.start + 1}: {error}") from error
-            yield self._block(table)
+            yield table
 
     def _batches(self, file: int, groups: range, n_rows: int) -> Iterator[pa.RecordBatch]:
         columns = self._names + self._text
         return open_parquet(self.sources[file]).iter_batches(n_rows, list(groups), columns, use_threads=False)
 
-    def _block(self, table: list[pa.RecordBatch]) -> Block | Frame:
+    def _block(self, table: list[pa.RecordBatch], memory: Recycled) -> Block | Frame:
         d = self.n_columns
-        X = np.empty((sum(batch.num_rows for batch in table), d), self._dtype)
+        X = memory.empty((sum(batch.num_rows for batch in table), d), self._dtype)
         others = np.empty((len(self._names) - d, len(X)))
         row, finite = 0, True
         for batch in table:
@@ -101,12 +112,14 @@ class ParquetReader:
             for out, numbers in zip(others, columns[d:], strict=True):
                 out[row:stop] = numbers
             row = stop
+        finite &= all_finite(others)
         block = Block(X, None, None)
         if self._choice.target is not None:
             block = block._replace(y=others[0])
         if self._choice.weight is not None:
             block = block._replace(sample_weight=others[-1])
-        _check(block, self._names, self._choice.missing, finite)
+        if not finite or (block.sample_weight is not None and (block.sample_weight < 0).any()):
+            _check(block, self._names, self._choice.missing)
         if not self._text:
             return block
         return Frame(X, block.y, block.sample_weight, {name: self._codes(table, name) for name in self._text})
@@ -134,7 +147,7 @@ class ParquetReader:
 
     def empty(self) -> Block | Frame:
         """No rows."""
-        return self._block([])
+        return self._block([], Recycled())
 
 
 class _Rows:
@@ -203,11 +216,10 @@ def _check_numeric(path: str, name: str, kind: pa.DataType, date: bool) -> None:
         raise DataError(f"{path}: column {name!r} holds {kind}, not numbers; leave the column out or encode it")
 
 
-def _check(block: Block, names: Sequence[str], missing: bool, X_is_finite: bool) -> None:
+def _check(block: Block, names: Sequence[str], missing: bool) -> None:
     first = 0
     for part in (block.X, *(part[:, None] for part in block[1:] if part is not None)):
-        known = X_is_finite and not first
-        finite = np.ones(0, bool) if known else np.isfinite(part) | (np.isnan(part) if missing and not first else False)
+        finite = np.isfinite(part) | (np.isnan(part) if missing and not first else False)
         if not finite.all():
             row, column = (int(k) for k in np.argwhere(~finite)[0])
             reason = f"column {names[first + column]!r} is {part[row, column]}; every number must be finite"

@@ -6,6 +6,7 @@ import io
 import math
 import os
 import struct
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ _KINDS = {
 
 _CHUNK = 1 << 19  # bytes that are unpacked, or read to be taken apart, at a time: they stay in the cache
 _AHEAD = 8 << 20  # bytes behind those that were read which the disk is asked for
+_COPIED = 4e9  # bytes a second that no disk gives
 _KEPT = 16  # of the bytes read last: of CSR's pointers the last of a block is the first of the next
 
 
@@ -62,8 +64,9 @@ class Array(Protocol):
         """The same array, to be asked for rows in their order."""
         ...
 
-    def rows(self, start: int, stop: int) -> np.ndarray:
-        """Rows ``[start, stop)``, C-contiguous, in the stored dtype. Raises DataError when the file is damaged."""
+    def rows(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Rows ``[start, stop)``, C-contiguous, in the stored dtype; put into `out` where it is given, which is such
+        an array. Raises DataError when the file is damaged."""
         ...
 
 
@@ -101,31 +104,33 @@ class StoredArray:
         with closing(Plain(self.path) if self.member is None else Unpacked(self.path, self.member)) as opened:
             yield replace(self, opened=opened)
 
-    def rows(self, start: int, stop: int) -> np.ndarray:
-        """Rows ``[start, stop)``, C-contiguous, in the stored dtype.
+    def rows(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Rows ``[start, stop)``, C-contiguous, in the stored dtype; see `Array.rows`.
 
         A compressed array is unpacked up to `stop`, see `reading`. Raises DataError when the file is damaged.
         """
-        if 0 in self.shape or start == stop:
-            return np.empty((stop - start, *self.shape[1:]), self.dtype)
+        if out is None:
+            out = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        if out.size == 0:
+            return out
         if self.member is None and self.fortran:
-            return np.array(np.memmap(self.path, self.dtype, "r", self.offset, self.shape, "F")[start:stop], order="C")
+            out[...] = np.memmap(self.path, self.dtype, "r", self.offset, self.shape, "F")[start:stop]
+            return out
         if self.opened is None:
             with self.reading() as array:
-                return array.rows(start, stop)
+                return array.rows(start, stop, out)
         # In Fortran order each column holds a run of the rows, in C order the whole array is one run.
         runs = math.prod(self.shape[1:]) if self.fortran else 1
         step = self.dtype.itemsize * math.prod(self.shape) // (runs * self.shape[0])
-        flat = np.empty((runs, step * (stop - start)), np.uint8)
+        flat = np.empty((runs, step * (stop - start)), np.uint8) if self.fortran else out.view(np.uint8).reshape(1, -1)
         try:
             for run in range(runs):
                 self.opened.read(self.offset + step * (run * self.shape[0] + start), flat[run])
         except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
             raise DataError(f"{self.path}: array {self.name!r} is damaged: {error}") from error
-        numbers = flat.reshape(-1).view(self.dtype)
         if self.fortran:
-            return np.ascontiguousarray(numbers.reshape(*self.shape[:0:-1], stop - start).T)
-        return numbers.reshape(stop - start, *self.shape[1:])
+            out[...] = flat.reshape(-1).view(self.dtype).reshape(*self.shape[:0:-1], stop - start).T
+        return out
 
 
 class Plain:
@@ -138,7 +143,7 @@ class Plain:
     def read(self, start: int, out: np.ndarray) -> None:
         """Fill `out`, uint8 (n,), with the bytes from `start` on. Raises EOFError where they are not there."""
         self._file.seek(start)
-        rest = out.data
+        began, rest = time.perf_counter(), out.data
         while rest:
             n = self._file.readinto(rest)
             if not n:
@@ -146,7 +151,9 @@ class Plain:
             rest = rest[n:]
         end = start + len(out)
         asked = self._asked if start <= self._asked <= end + _AHEAD else end
-        if hasattr(os, "posix_fadvise") and asked < end + _AHEAD // 2:
+        # What is in the system's cache is copied faster than that; to ask for it would cost a tenth as much again.
+        from_disk = time.perf_counter() - began > len(out) / _COPIED
+        if from_disk and hasattr(os, "posix_fadvise") and asked < end + _AHEAD // 2:
             # Most likely the bytes behind are next: let the disk begin.
             os.posix_fadvise(self._file.fileno(), asked, end + _AHEAD - asked, os.POSIX_FADV_WILLNEED)
             self._asked = end + _AHEAD

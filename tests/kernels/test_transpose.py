@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from dpmpi.kernels.transpose import join_columns
+from dpmpi.kernels.transpose import all_finite, join_columns
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -49,3 +49,19 @@ def test_what_does_not_fit(columns, out):
 def test_other_dtypes():
     with pytest.raises(TypeError, match="int64"):
         join_columns([np.zeros(3, int)], np.empty((3, 1), int))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_all_finite(bad, dtype):
+    for n in (0, 1, 7, 64, 101):
+        X = np.full(n, np.finfo(dtype).max, dtype)
+        assert all_finite(X)
+        for i in range(n):
+            X[i] = bad
+            assert not all_finite(X)
+            X[i] = -1
+    with pytest.raises(ValueError, match="contiguous"):
+        all_finite(np.zeros((4, 4))[:, :2])
+    with pytest.raises(TypeError, match="int64"):
+        all_finite(np.zeros(3, np.int64))
