@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
+from .buffers import Buffers
 from .columns import Choice, Picked, Wanted, check_sparse, choose
 from .errors import BadRow, DataError, Fault, suggest
 from .hdf5 import open_hdf5
@@ -84,6 +85,7 @@ class _File:
         if self.n_rows == 0:
             raise DataError(f"{path}: no rows: the array is empty")
         self._choice = self.picked = None
+        self._buffers, self._good = Buffers(), _Rows()
         if self.sparse:
             _check_sparse(path, arrays, wanted, width)
         else:
@@ -107,6 +109,7 @@ class _File:
         """The same file, to be asked for rows in their order."""
         with ExitStack() as stack:
             opened = copy.copy(self)
+            opened._buffers = Buffers()  # of one pass
             opened._arrays = {name: stack.enter_context(array.reading()) for name, array in self._arrays.items()}
             opened._y, opened._weight = (
                 None if array is None else stack.enter_context(array.reading()) for array in (self._y, self._weight)
@@ -115,10 +118,11 @@ class _File:
 
     def rows(self, start: int, stop: int) -> Block:
         """Rows ``[start, stop)``. Raises BadRow, and DataError when the file is damaged."""
+        check = not self._good.cover(start, stop)
         if self._choice is None:
             block, faults = _take_csr(self._arrays, self.n_columns, start, stop)
         else:
-            block, faults = _take_dense(self._arrays["X"], self._choice, start, stop)
+            block, faults = _take_dense(self._arrays["X"], self._choice, self._buffers, start, stop, check)
         if self._y is not None:
             y = self._y.rows(start, stop).astype(np.float64)
             block = block._replace(y=y)
@@ -130,7 +134,26 @@ class _File:
         first = min((fault for fault in faults if fault is not None), default=None)
         if first is not None:
             raise BadRow(first._replace(row=first.row - start))
+        self._good.add(start, stop)
         return block
+
+
+class _Rows:
+    """The run of rows that have been read and found good: they need no check as long as the file has not changed."""
+
+    def __init__(self) -> None:
+        self._start = self._stop = 0
+
+    def cover(self, start: int, stop: int) -> bool:
+        """Whether these are among them."""
+        return self._start <= start and stop <= self._stop
+
+    def add(self, start: int, stop: int) -> None:
+        """Count these as well, where they follow on what is known; others are checked again."""
+        if self._start == self._stop:
+            self._start, self._stop = start, stop
+        elif start <= self._stop < stop and self._start <= start:
+            self._stop = stop
 
 
 def _open_npy(path: str) -> dict[str, StoredArray]:
@@ -157,24 +180,33 @@ def _check_sparse(path: str, arrays: Mapping[str, Array], wanted: Wanted, n_colu
     check_sparse(path, wanted, n_columns)
 
 
-def _take_dense(array: Array, choice: Choice, start: int, stop: int) -> tuple[Block, list[Fault | None]]:
-    """Split rows of one matrix, a few at a time: they are still in the cache when they are checked and copied."""
+def _take_dense(
+    array: Array, choice: Choice, buffers: Buffers, start: int, stop: int, check: bool
+) -> tuple[Block, list[Fault | None]]:
+    """Split rows of one matrix, a few at a time where they are copied or checked: they are then still in the cache."""
     features = list(choice.features)
     low, high = (features[0], features[-1] + 1) if features else (0, 0)
     # A slice is copied many times faster than columns that are picked.
     picked = slice(low, high) if features == list(range(low, high)) else features
     others = [column for column in (choice.target, choice.weight) if column is not None]
-    X = np.empty((stop - start, len(features)), as_float(np.empty(0, array.dtype)).dtype)
+    width, dtype = array.shape[1], float_dtype(array.dtype)
+    # Columns that stand side by side and are most of a row are not copied at all.
+    in_place = array.dtype == dtype and isinstance(picked, slice) and 2 * len(features) >= width
+    X = buffers.take((stop - start, width if in_place else len(features)), dtype)
     vectors = np.empty((len(others), stop - start))
     finite = True
-    step = array.part_rows
-    for first in range(start, stop, step):
-        rows = as_float(array.rows(first, min(first + step, stop)))
-        part = slice(first - start, first - start + len(rows))
-        X[part] = rows[:, picked]
+    step = max(1, stop - start) if in_place and not check else array.part_rows
+    for first in range(0, stop - start, step):
+        part = slice(first, min(first + step, stop - start))
+        rows = array.rows(start + part.start, start + part.stop, X[part] if in_place else None)
+        if not in_place:
+            rows = as_float(rows)
+            X[part] = rows[:, picked]
         for vector, column in zip(vectors, others, strict=True):
             vector[part] = rows[:, column]
-        finite = finite and bool(np.isfinite(rows).all())
+        finite = finite and (not check or bool(np.isfinite(rows).all()))
+    if in_place:
+        X = X[:, picked]
     y = None if choice.target is None else vectors[0]
     weight = None if choice.weight is None else vectors[-1]
     if finite and (weight is None or not (weight < 0).any()):

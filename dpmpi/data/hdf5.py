@@ -30,11 +30,15 @@ class Hdf5Array:
         """The same array: its rows are as near in any order."""
         return nullcontext(self)
 
-    def rows(self, start: int, stop: int) -> np.ndarray:
-        """Rows ``[start, stop)``, C-contiguous, in the stored dtype. Raises DataError when the file is damaged."""
+    def rows(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Rows ``[start, stop)``, C-contiguous, in the stored dtype; in `out` where that is given.
+
+        Raises DataError when the file is damaged.
+        """
         import h5py
 
-        out = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        if out is None:
+            out = np.empty((stop - start, *self.shape[1:]), self.dtype)
         try:
             with h5py.File(self.path, "r", locking=False) as file:
                 if out.size:

@@ -62,8 +62,11 @@ class Array(Protocol):
         """The same array, to be asked for rows in their order."""
         ...
 
-    def rows(self, start: int, stop: int) -> np.ndarray:
-        """Rows ``[start, stop)``, C-contiguous, in the stored dtype. Raises DataError when the file is damaged."""
+    def rows(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Rows ``[start, stop)``, C-contiguous, in the stored dtype; in `out` where that is given.
+
+        Raises DataError when the file is damaged.
+        """
         ...
 
 
@@ -101,31 +104,33 @@ class StoredArray:
         with closing(Plain(self.path) if self.member is None else Unpacked(self.path, self.member)) as opened:
             yield replace(self, opened=opened)
 
-    def rows(self, start: int, stop: int) -> np.ndarray:
-        """Rows ``[start, stop)``, C-contiguous, in the stored dtype.
+    def rows(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Rows ``[start, stop)``, C-contiguous, in the stored dtype; in `out` where that is given.
 
         A compressed array is unpacked up to `stop`, see `reading`. Raises DataError when the file is damaged.
         """
-        if 0 in self.shape or start == stop:
-            return np.empty((stop - start, *self.shape[1:]), self.dtype)
+        if out is None:
+            out = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        if out.size == 0:
+            return out
         if self.member is None and self.fortran:
-            return np.array(np.memmap(self.path, self.dtype, "r", self.offset, self.shape, "F")[start:stop], order="C")
+            out[...] = np.memmap(self.path, self.dtype, "r", self.offset, self.shape, "F")[start:stop]
+            return out
         if self.opened is None:
             with self.reading() as array:
-                return array.rows(start, stop)
+                return array.rows(start, stop, out)
         # In Fortran order each column holds a run of the rows, in C order the whole array is one run.
         runs = math.prod(self.shape[1:]) if self.fortran else 1
         step = self.dtype.itemsize * math.prod(self.shape) // (runs * self.shape[0])
-        flat = np.empty((runs, step * (stop - start)), np.uint8)
+        flat = (np.empty_like(out) if self.fortran else out).reshape(-1).view(np.uint8).reshape(runs, -1)
         try:
             for run in range(runs):
                 self.opened.read(self.offset + step * (run * self.shape[0] + start), flat[run])
         except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
             raise DataError(f"{self.path}: array {self.name!r} is damaged: {error}") from error
-        numbers = flat.reshape(-1).view(self.dtype)
         if self.fortran:
-            return np.ascontiguousarray(numbers.reshape(*self.shape[:0:-1], stop - start).T)
-        return numbers.reshape(stop - start, *self.shape[1:])
+            out[...] = flat.reshape(-1).view(self.dtype).reshape(*self.shape[:0:-1], stop - start).T
+        return out
 
 
 class Plain:
@@ -133,21 +138,42 @@ class Plain:
 
     def __init__(self, path: str) -> None:
         self._file = io.FileIO(path)
-        self._asked = 0  # how far the disk was asked to read ahead
+        self._asked: int | None = None  # how far the disk was asked to read ahead; None: the cache had all so far
+        self._only_cached = getattr(os, "RWF_NOWAIT", 0) if hasattr(os, "preadv") else 0
 
     def read(self, start: int, out: np.ndarray) -> None:
         """Fill `out`, uint8 (n,), with the bytes from `start` on. Raises EOFError where they are not there."""
-        self._file.seek(start)
-        rest = out.data
+        at, rest = start, out.data
         while rest:
-            n = self._file.readinto(rest)
-            if not n:
-                raise EOFError("the file has become shorter while it was read")
-            rest = rest[n:]
-        end = start + len(out)
-        asked = self._asked if start <= self._asked <= end + _AHEAD else end
+            n = self._from_cache(at, rest) or self._from_disk(at, rest)
+            at, rest = at + n, rest[n:]
+        if self._asked is not None:
+            self._ask(start, at)
+
+    def _from_cache(self, at: int, out: memoryview) -> int:
+        """How many bytes the system has at hand, which are read; 0 also where it cannot tell."""
+        if not self._only_cached:
+            return 0
+        try:
+            return os.preadv(self._file.fileno(), [out], at, self._only_cached)
+        except BlockingIOError:
+            return 0
+        except OSError:  # a file system that cannot tell
+            self._only_cached = 0
+            return 0
+
+    def _from_disk(self, at: int, out: memoryview) -> int:
+        self._ask(at, at + len(out))
+        self._file.seek(at)
+        n = self._file.readinto(out)
+        if not n:
+            raise EOFError("the file has become shorter while it was read")
+        return n
+
+    def _ask(self, start: int, end: int) -> None:
+        """Most likely the bytes behind are next: let the disk begin. To ask for what is in the cache takes its time."""
+        asked = self._asked if self._asked is not None and start <= self._asked <= end + _AHEAD else start
         if hasattr(os, "posix_fadvise") and asked < end + _AHEAD // 2:
-            # Most likely the bytes behind are next: let the disk begin.
             os.posix_fadvise(self._file.fileno(), asked, end + _AHEAD - asked, os.POSIX_FADV_WILLNEED)
             self._asked = end + _AHEAD
 
