@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +27,7 @@ PREPARE = "import sys, time; path = sys.argv[1]; "
 # The last of four calls: the first also load libraries and find fresh memory.
 CLOCK = "for _ in range(4): t = time.perf_counter(); {}; seconds = time.perf_counter() - t\nprint(seconds)"
 RANKS = """
-import os, sys, time, json, resource
-import numpy as np
-import pyarrow.parquet as pq
+import sys, time, json, resource
 import dpmpi
 from dpmpi import data
 path, what, memory = sys.argv[1:4]
@@ -41,57 +40,12 @@ with dpmpi.Engine() as engine:
             data.read(path, comm, **({"target": "y"} if ".csv" in path else {}))
             comm.barrier()
             told = {"seconds": time.perf_counter() - t}
-    elif what == "describe":
+    else:
         from dpmpi.summaries import describe
         comm.barrier()
         t = time.perf_counter()
         describe(engine, data.open(path, comm, missing=True, max_memory=memory))
         told = {"seconds": time.perf_counter() - t}
-    else:
-        from dpmpi.training.rows import find_rows
-        from dpmpi.kernels import logistic
-        dataset = data.open(path, comm, target=-1 if path.endswith("npy") else "y", max_memory=memory)
-        def plain(rows):
-            # This rank's rows as the file's own library reads them: nothing is checked, split or converted.
-            if path.endswith("npy"):
-                array = np.load(path, mmap_mode="r")
-                stop, width = dataset.start + dataset.n_local, array.shape[1]
-                for row in range(dataset.start, stop, rows):
-                    np.fromfile(path, array.dtype, min(rows, stop - row) * width, offset=array.offset + 8 * row * width)
-                return
-            file = pq.ParquetFile(path, pre_buffer=False)
-            groups = np.array_split(range(file.num_row_groups), comm.size)[comm.rank]
-            for batch in file.iter_batches(rows, groups.tolist(), use_threads=False):
-                pass
-        def start():
-            # What is larger than memory is not in the cache of files when its turn comes again.
-            if "cold" in sys.argv[5:] and comm.rank == 0:
-                with open(path, "rb") as file:
-                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            comm.barrier()
-            return time.perf_counter()
-        times = {"plain": [], "both": [], "kernel": []}
-        if not dataset.fits:
-            shards = find_rows(engine, dataset, None, None, True).shards
-            coef, out = np.zeros(dataset.n_columns + 1), np.zeros(dataset.n_columns + 2)
-            block = next(shards.blocks())
-            for _ in range(3):
-                t = start()
-                plain(len(block.y))
-                comm.barrier()
-                times["plain"].append(time.perf_counter() - t)
-                t = start()
-                engine.reduce(lambda *a: logistic(*a), shards, coef, out=out)
-                times["both"].append(time.perf_counter() - t)
-                comm.barrier(); t = time.perf_counter()
-                for _ in range(max(1, dataset.n_local // len(block.y))):
-                    logistic(*block, coef, out)
-                comm.barrier()
-                times["kernel"].append(time.perf_counter() - t)
-        told = {k: float(np.median(v)) for k, v in times.items() if v}
-        result = dpmpi.fit(engine, "logistic", dataset, l2=1e-3, max_iter=int(sys.argv[4]))
-        told["loss"] = result.loss
-        told["coef"] = [*result.coef.tolist(), float(result.intercept)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     told["peak_mib"] = max(comm.share(peak))
     if comm.rank == 0:
@@ -170,22 +124,24 @@ def stream(folder: Path, options: argparse.Namespace) -> None:
             stored[low : low + len(block)] = block
             writer.write_table(pa.table(dict(zip(names, block.T, strict=True))))
     del stored
-    cold = () if options.cached else ("cold",)
+    state = "cached" if options.cached else "cold"
     for path in (npy, parquet):
         with path.open("rb") as file:
             os.fsync(file.fileno())  # only what is on the disk can be dropped from the cache
-        if options.gib <= 1:
-            loaded = ranks(2, path, "fit", "8GiB", str(options.iterations))
+        loaded = None
+        if options.gib * 2**30 < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 4:
+            loaded = fitted(2, path, "1TiB", options.iterations, "load")
         for size in (1, 2):
-            told = ranks(size, path, "fit", "512MiB", str(options.iterations), *cold)
-            slower = max(told["plain"], told["kernel"])
+            told = fitted(size, path, "512MiB", options.iterations, state)
+            seconds, cpu = told["seconds"], told["cpu"]
             print(
-                f"{path.suffix} {options.gib:g} GiB, {size} rank(s): pass {told['both']:.2f} s, reading "
-                f"{told['plain']:.2f} s, kernel {told['kernel']:.2f} s, ratio {told['both'] / slower:.2f}, "
-                f"peak RSS {told['peak_mib']:.0f} MiB, loss {told['loss']:.12g}",
+                f"{path.suffix} {options.gib:g} GiB, {state}, {size} rank(s): pass {seconds['pass']:.2f} s, reading "
+                f"{seconds['plain']:.2f} s, kernel {seconds['kernel']:.2f} s, ratio "
+                f"{seconds['pass'] / max(seconds['plain'], seconds['kernel']):.2f}; CPU seconds {cpu['pass']:.2f}, "
+                f"{cpu['plain']:.2f}, {cpu['kernel']:.2f}; peak RSS {told['peak_mib']:.0f} MiB",
                 flush=True,
             )
-            if options.gib <= 1:
+            if loaded is not None:
                 apart = max(abs(a - b) for a, b in zip(told["coef"], loaded["coef"], strict=True))
                 print(f"    coefficients apart from those of rows in memory by {apart:.2g}", flush=True)
 
@@ -218,15 +174,25 @@ def describe(folder: Path, options: argparse.Namespace) -> None:
         line(f"{name} / pandas, peak {told[size]['peak_mib']:.0f} MiB", seconds[name], seconds["pandas"])
 
 
-def ranks(size: int, path: Path, *arguments: str) -> dict[str, float]:
+def ranks(size: int, path: Path, *arguments: str) -> dict[str, Any]:
     """Run the script of this file on `size` ranks."""
+    return launched(size, "-c", RANKS, str(path), *arguments)
+
+
+def fitted(size: int, path: Path, memory: str, iterations: int, state: str) -> dict[str, Any]:
+    """Run `streamed.py` on `size` ranks."""
+    return launched(size, str(Path(__file__).with_name("streamed.py")), str(path), memory, str(iterations), state)
+
+
+def launched(size: int, *arguments: str) -> dict[str, Any]:
+    """What rank 0 of a script prints."""
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
     import launcher
 
-    done = launcher.run(size, "-c", RANKS, str(path), *arguments, timeout=1200)
+    done = launcher.run(size, *arguments, timeout=1200)
     if done.returncode:
         raise RuntimeError(done.stderr)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from dpmpi.kernels.transpose import all_finite
 
+from .buffers import Buffers
 from .columns import Choice, Picked, Wanted, check_sparse, choose
 from .errors import BadRow, DataError, Fault, suggest
 from .hdf5 import open_hdf5
 from .reader import Piece
-from .recycled import Recycled
 from .source import Source
 from .sparse import make_csr
 from .stored import Array, StoredArray, as_float, check_numeric, float_dtype, open_npy, open_npz
@@ -87,6 +87,7 @@ class _File:
         if self.n_rows == 0:
             raise DataError(f"{path}: no rows: the array is empty")
         self._choice = self.picked = None
+        self._buffers, self._good = Buffers(), _Rows()
         if self.sparse:
             _check_sparse(path, arrays, wanted, width)
         else:
@@ -104,14 +105,13 @@ class _File:
         else:
             loaded = width * float_dtype(arrays["X"].dtype).itemsize
         self.row_bytes = max(1, loaded + 16)
-        self._memory = Recycled()
 
     @contextmanager
     def reading(self) -> Iterator[_File]:
         """The same file, to be asked for rows in their order."""
         with ExitStack() as stack:
             opened = copy.copy(self)
-            opened._memory = Recycled()  # of one pass: those that read at the same time do not share it
+            opened._buffers = Buffers()  # of one pass
             opened._arrays = {name: stack.enter_context(array.reading()) for name, array in self._arrays.items()}
             opened._y, opened._weight = (
                 None if array is None else stack.enter_context(array.reading()) for array in (self._y, self._weight)
@@ -120,10 +120,11 @@ class _File:
 
     def rows(self, start: int, stop: int) -> Block:
         """Rows ``[start, stop)``. Raises BadRow, and DataError when the file is damaged."""
+        check = not self._good.cover(start, stop)
         if self._choice is None:
             block, faults = _take_csr(self._arrays, self.n_columns, start, stop)
         else:
-            block, faults = _take_dense(self._arrays["X"], self._choice, start, stop, self._memory)
+            block, faults = _take_dense(self._arrays["X"], self._choice, self._buffers, start, stop, check)
         if self._y is not None:
             y = self._y.rows(start, stop).astype(np.float64)
             block = block._replace(y=y)
@@ -135,7 +136,26 @@ class _File:
         first = min((fault for fault in faults if fault is not None), default=None)
         if first is not None:
             raise BadRow(first._replace(row=first.row - start))
+        self._good.add(start, stop)
         return block
+
+
+class _Rows:
+    """The run of rows that have been read and found good: they need no check as long as the file has not changed."""
+
+    def __init__(self) -> None:
+        self._start = self._stop = 0
+
+    def cover(self, start: int, stop: int) -> bool:
+        """Whether these are among them."""
+        return self._start <= start and stop <= self._stop
+
+    def add(self, start: int, stop: int) -> None:
+        """Count these as well, where they follow on what is known; others are checked again."""
+        if self._start == self._stop:
+            self._start, self._stop = start, stop
+        elif start <= self._stop < stop and self._start <= start:
+            self._stop = stop
 
 
 def _open_npy(path: str) -> dict[str, StoredArray]:
@@ -163,35 +183,32 @@ def _check_sparse(path: str, arrays: Mapping[str, Array], wanted: Wanted, n_colu
 
 
 def _take_dense(
-    array: Array, choice: Choice, start: int, stop: int, memory: Recycled
+    array: Array, choice: Choice, buffers: Buffers, start: int, stop: int, check: bool
 ) -> tuple[Block, list[Fault | None]]:
-    """Split rows of one matrix, a few at a time: they are still in the cache when they are checked and copied.
-
-    X is a view of whole rows where these are little more than X, else a copy.
-    """
+    """Split rows of one matrix, a few at a time where they are copied or checked: they are then still in the cache."""
     features = list(choice.features)
     low, high = (features[0], features[-1] + 1) if features else (0, 0)
     # A slice is copied many times faster than columns that are picked.
     picked = slice(low, high) if features == list(range(low, high)) else features
     others = [column for column in (choice.target, choice.weight) if column is not None]
-    dtype, width = float_dtype(array.dtype), array.shape[1]
-    as_stored = array.dtype == dtype and isinstance(picked, slice) and 2 * len(features) > width
-    whole = memory.empty((stop - start, width if as_stored else len(features)), dtype)
+    width, dtype = array.shape[1], float_dtype(array.dtype)
+    # Columns that stand side by side and are most of a row are not copied at all.
+    in_place = array.dtype == dtype and isinstance(picked, slice) and 2 * len(features) >= width
+    X = buffers.take((stop - start, width if in_place else len(features)), dtype)
     vectors = np.empty((len(others), stop - start))
     finite = True
-    step = array.part_rows
-    for first in range(start, stop, step):
-        last = min(first + step, stop)
-        part = slice(first - start, last - start)
-        if as_stored:
-            rows = array.rows(first, last, whole[part])
-        else:
-            rows = as_float(array.rows(first, last))
-            whole[part] = rows[:, picked]
+    step = max(1, stop - start) if in_place and not check else array.part_rows
+    for first in range(0, stop - start, step):
+        part = slice(first, min(first + step, stop - start))
+        rows = array.rows(start + part.start, start + part.stop, X[part] if in_place else None)
+        if not in_place:
+            rows = as_float(rows)
+            X[part] = rows[:, picked]
         for vector, column in zip(vectors, others, strict=True):
             vector[part] = rows[:, column]
-        finite = finite and all_finite(rows)
-    X = whole[:, picked] if as_stored else whole
+        finite = finite and (not check or all_finite(rows))
+    if in_place:
+        X = X[:, picked]
     y = None if choice.target is None else vectors[0]
     weight = None if choice.weight is None else vectors[-1]
     if finite and (weight is None or not (weight < 0).any()):

@@ -31,7 +31,10 @@ class Hdf5Array:
         return nullcontext(self)
 
     def rows(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
-        """Rows ``[start, stop)``; see `stored.Array`. Raises DataError when the file is damaged."""
+        """Rows ``[start, stop)``, C-contiguous, in the stored dtype; in `out` where that is given.
+
+        Raises DataError when the file is damaged.
+        """
         import h5py
 
         if out is None:

@@ -9,12 +9,12 @@ import numpy as np
 
 from dpmpi.kernels.transpose import all_finite, join_columns
 
+from .buffers import Buffers
 from .columns import Choice, Wanted, choose
 from .dates import as_seconds, is_date
 from .errors import BadRow, DataError, Fault
 from .prefetch import prefetch
 from .reader import Piece
-from .recycled import Recycled
 from .source import Source
 from .table import TEXT_BYTES, Block, Frame, codes
 
@@ -76,9 +76,9 @@ class ParquetReader:
 
         A thread of its own decodes the next piece while this one is made into rows: both take a while.
         """
-        memory = Recycled()
+        buffers = Buffers()
         for table in prefetch(self._tables(pieces)):
-            yield self._block(table, memory)
+            yield self._block(table, buffers)
             del table
 
     def _tables(self, pieces: Sequence[Piece]) -> Iterator[list[pa.RecordBatch]]:
@@ -100,9 +100,9 @@ class ParquetReader:
         columns = self._names + self._text
         return open_parquet(self.sources[file]).iter_batches(n_rows, list(groups), columns, use_threads=False)
 
-    def _block(self, table: list[pa.RecordBatch], memory: Recycled) -> Block | Frame:
+    def _block(self, table: list[pa.RecordBatch], buffers: Buffers) -> Block | Frame:
         d = self.n_columns
-        X = memory.empty((sum(batch.num_rows for batch in table), d), self._dtype)
+        X = buffers.take((sum(batch.num_rows for batch in table), d), self._dtype)
         others = np.empty((len(self._names) - d, len(X)))
         row, finite = 0, True
         for batch in table:
@@ -147,7 +147,7 @@ class ParquetReader:
 
     def empty(self) -> Block | Frame:
         """No rows."""
-        return self._block([], Recycled())
+        return self._block([], Buffers())
 
 
 class _Rows:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from queue import SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,17 +17,19 @@ def prefetch(items: Iterator[T]) -> Iterator[T]:
 
     The thread waits while AHEAD items are ready, never spins, and ends when the caller stops early.
     """
-    ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(AHEAD)
+    # Both queues are C code that waits without a lock of Python's: blocks change hands thousands of times a second.
+    ready: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+    wanted: SimpleQueue[None] = SimpleQueue()
     stopped = threading.Event()
 
     def fetch() -> None:
-        error: BaseException | None = StopIteration()
+        error: BaseException = StopIteration()
         try:
-            for item in items:
-                ready.put((item, None))
-                del item
+            while True:
+                wanted.get()
                 if stopped.is_set():
                     return
+                ready.put((next(items), None))
         except BaseException as caught:
             error = caught
         ready.put((None, error))
@@ -36,17 +37,18 @@ def prefetch(items: Iterator[T]) -> Iterator[T]:
     thread = threading.Thread(target=fetch, name="dpmpi-prefetch", daemon=True)
     thread.start()
     try:
+        for _ in range(AHEAD + 1):
+            wanted.put(None)
         while True:
             item, error = ready.get()
             if isinstance(error, StopIteration):
                 return
             if error is not None:
                 raise error
+            wanted.put(None)
             yield item  # type: ignore[misc]
             del item
     finally:
         stopped.set()
-        while thread.is_alive():  # it may be waiting for room
-            with suppress(queue.Empty):
-                ready.get(timeout=0.01)
+        wanted.put(None)
         thread.join()

@@ -6,7 +6,6 @@ import io
 import math
 import os
 import struct
-import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -31,7 +30,6 @@ _KINDS = {
 
 _CHUNK = 1 << 19  # bytes that are unpacked, or read to be taken apart, at a time: they stay in the cache
 _AHEAD = 8 << 20  # bytes behind those that were read which the disk is asked for
-_COPIED = 4e9  # bytes a second that no disk gives
 _KEPT = 16  # of the bytes read last: of CSR's pointers the last of a block is the first of the next
 
 
@@ -65,8 +63,10 @@ class Array(Protocol):
         ...
 
     def rows(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
-        """Rows ``[start, stop)``, C-contiguous, in the stored dtype; put into `out` where it is given, which is such
-        an array. Raises DataError when the file is damaged."""
+        """Rows ``[start, stop)``, C-contiguous, in the stored dtype; in `out` where that is given.
+
+        Raises DataError when the file is damaged.
+        """
         ...
 
 
@@ -105,7 +105,7 @@ class StoredArray:
             yield replace(self, opened=opened)
 
     def rows(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
-        """Rows ``[start, stop)``, C-contiguous, in the stored dtype; see `Array.rows`.
+        """Rows ``[start, stop)``, C-contiguous, in the stored dtype; in `out` where that is given.
 
         A compressed array is unpacked up to `stop`, see `reading`. Raises DataError when the file is damaged.
         """
@@ -122,7 +122,7 @@ class StoredArray:
         # In Fortran order each column holds a run of the rows, in C order the whole array is one run.
         runs = math.prod(self.shape[1:]) if self.fortran else 1
         step = self.dtype.itemsize * math.prod(self.shape) // (runs * self.shape[0])
-        flat = np.empty((runs, step * (stop - start)), np.uint8) if self.fortran else out.view(np.uint8).reshape(1, -1)
+        flat = (np.empty_like(out) if self.fortran else out).reshape(-1).view(np.uint8).reshape(runs, -1)
         try:
             for run in range(runs):
                 self.opened.read(self.offset + step * (run * self.shape[0] + start), flat[run])
@@ -138,23 +138,42 @@ class Plain:
 
     def __init__(self, path: str) -> None:
         self._file = io.FileIO(path)
-        self._asked = 0  # how far the disk was asked to read ahead
+        self._asked: int | None = None  # how far the disk was asked to read ahead; None: the cache had all so far
+        self._only_cached = getattr(os, "RWF_NOWAIT", 0) if hasattr(os, "preadv") else 0
 
     def read(self, start: int, out: np.ndarray) -> None:
         """Fill `out`, uint8 (n,), with the bytes from `start` on. Raises EOFError where they are not there."""
-        self._file.seek(start)
-        began, rest = time.perf_counter(), out.data
+        at, rest = start, out.data
         while rest:
-            n = self._file.readinto(rest)
-            if not n:
-                raise EOFError("the file has become shorter while it was read")
-            rest = rest[n:]
-        end = start + len(out)
-        asked = self._asked if start <= self._asked <= end + _AHEAD else end
-        # What is in the system's cache is copied faster than that; to ask for it would cost a tenth as much again.
-        from_disk = time.perf_counter() - began > len(out) / _COPIED
-        if from_disk and hasattr(os, "posix_fadvise") and asked < end + _AHEAD // 2:
-            # Most likely the bytes behind are next: let the disk begin.
+            n = self._from_cache(at, rest) or self._from_disk(at, rest)
+            at, rest = at + n, rest[n:]
+        if self._asked is not None:
+            self._ask(start, at)
+
+    def _from_cache(self, at: int, out: memoryview) -> int:
+        """How many bytes the system has at hand, which are read; 0 also where it cannot tell."""
+        if not self._only_cached:
+            return 0
+        try:
+            return os.preadv(self._file.fileno(), [out], at, self._only_cached)
+        except BlockingIOError:
+            return 0
+        except OSError:  # a file system that cannot tell
+            self._only_cached = 0
+            return 0
+
+    def _from_disk(self, at: int, out: memoryview) -> int:
+        self._ask(at, at + len(out))
+        self._file.seek(at)
+        n = self._file.readinto(out)
+        if not n:
+            raise EOFError("the file has become shorter while it was read")
+        return n
+
+    def _ask(self, start: int, end: int) -> None:
+        """Most likely the bytes behind are next: let the disk begin. To ask for what is in the cache takes its time."""
+        asked = self._asked if self._asked is not None and start <= self._asked <= end + _AHEAD else start
+        if hasattr(os, "posix_fadvise") and asked < end + _AHEAD // 2:
             os.posix_fadvise(self._file.fileno(), asked, end + _AHEAD - asked, os.POSIX_FADV_WILLNEED)
             self._asked = end + _AHEAD
 

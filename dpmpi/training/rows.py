@@ -104,7 +104,8 @@ def _survey(engine: Engine, dataset: Dataset, classifier: bool, classes: np.ndar
     if classifier:
         classes = _agree_on_classes(engine, labels, classes)
         positive = classes[1]
-        shards = dataset.map(lambda block: _binary(block, positive))
+        if tuple(classes) != (0, 1):  # else y is what it should be
+            shards = dataset.map(lambda block: _binary(block, positive))
     sample = _stack([empty.X, *samples])
     width = sample.shape[1]
     return TrainingRows(shards, sample, dataset.n_rows, dataset.start, width, sample.dtype, total, classes)
