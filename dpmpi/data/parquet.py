@@ -90,6 +90,7 @@ class ParquetReader:
             except pyarrow_errors() as error:
                 raise DataError(f"{path}: damaged near row {piece.start + 1}: {error}") from error
             yield block
+        self.sources[file].check()
 
     def _batches(self, file: int, groups: range, n_rows: int) -> Iterator[pa.RecordBatch]:
         columns = self._names + self._text
