@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import pickle
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from .preprocess import AGGREGATES, Columns, Counts, Groups, Moments, Quantiles
 
 QUARTILES = {"25%": 0.25, "50%": 0.5, "75%": 0.75}
 TOP = 5
+SAMPLES = 64  # names of groups that a rank tells for each rank, to share them out evenly
 
 
 class _Description:
@@ -79,7 +83,10 @@ def describe(engine: Engine, dataset: Dataset) -> dict[str, dict[str, Any]]:
 def group_by(
     engine: Engine, dataset: Dataset, by: Sequence[str], aggregates: Mapping[str, Sequence[str]]
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Return header and rows of a table with one row a group, groups in the order of their names. Collective.
+    """Return header and rows of a table with one row a group. Collective.
+
+    Each rank gets rows of its own, about as many as the others, so that none holds all groups; the ranks' rows, one
+    behind the other, are in the order of the groups' names.
 
     Args:
         dataset: opened with the columns of `by` as text.
@@ -103,7 +110,11 @@ def group_by(
         columns = columns_of(dataset, block)
         groups.add(np.asarray(columns.X[:, where], np.float64), columns.text)
 
-    groups = summarise(engine, dataset, add, Groups(by, len(where)))
+    groups = Groups(by, len(where))
+    with engine.comm.together("a pass over the data"), engine.timer("read"):
+        for block in dataset.blocks():
+            add(block, groups)
+    groups = _to_owners(engine, groups)
     picks = [(name, aggregate, j) for j, (name, wanted) in enumerate(aggregates.items()) for aggregate in wanted]
     values = {aggregate: groups.get(aggregate) for _, aggregate, _ in picks}
     header = [*by, "rows", *(f"{name}_{aggregate}" for name, aggregate, _ in picks)]
@@ -112,3 +123,22 @@ def group_by(
         for key, k in sorted(groups.number.items())
     ]
     return header, rows
+
+
+def _to_owners(engine: Engine, groups: Groups) -> Groups:
+    """The groups of all ranks whose names lie in this rank's share of the alphabet, merged in rank order."""
+    names = sorted(groups.number)
+    samples = names[:: max(1, len(names) // (SAMPLES * engine.size))]
+    with engine.timer("communicate"):
+        known = sorted(name for told in engine.comm.share(samples) for name in told)
+    borders = [known[len(known) * rank // engine.size] for rank in range(1, engine.size)] if known else []
+    cuts = [0, *(bisect_left(names, border) for border in borders), len(names)]
+    parts = [groups.part(names[low:high]) for low, high in pairwise(cuts)]
+    parts += [groups.part([])] * (engine.size - len(parts))  # where there is no group at all
+    with engine.timer("communicate"):
+        sent = [np.frombuffer(pickle.dumps(part, 5), np.uint8) for part in parts]
+        received = engine.comm.alltoall(sent)
+    whole = Groups(groups.by, groups.count.shape[1])
+    for part in received:
+        whole.merge(pickle.loads(part.data))
+    return whole

@@ -1,5 +1,7 @@
 """Rows held out and duplicates dropped: the same rows for any number of ranks, in memory and streamed."""
 
+from itertools import chain
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -179,9 +181,28 @@ def test_an_empty_text_is_a_missing_one(engine, tmp_path):
         pq.write_table(pa.table({"s": text, "v": [1.0, 2, 2, 3, 4, 5, 5]}), path, row_group_size=4)
     engine.comm.barrier()
     dataset = data.open(path, engine.comm, text=["s"])
-    assert group_by(engine, dataset, ["s"], {"v": ["sum"]})[1] == [("", 4, 14.0), ("a", 1, 3.0), ("b", 2, 5.0)]
+    rows = group_by(engine, dataset, ["s"], {"v": ["sum"]})[1]
+    assert list(chain(*engine.comm.share(rows))) == [("", 4, 14.0), ("a", 1, 3.0), ("b", 2, 5.0)]
     assert describe(engine, dataset)["s"] == {"count": 3, "missing": 4, "unique": 2, "top": {"b": 2, "a": 1}}
     assert rows_of(drop_duplicates(engine, dataset)).tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
+    engine.comm.barrier()
+
+
+@pytest.mark.parametrize("n_groups", [1, 2, 5000])
+def test_each_rank_has_its_share_of_the_groups(engine, tmp_path, n_groups):
+    path = engine.comm.share(tmp_path)[0] / "t.parquet"
+    cells = np.arange(20_000)
+    names = [f"g{cell * 7919 % n_groups}" for cell in cells.tolist()]
+    if engine.rank == 0:
+        pq.write_table(pa.table({"s": names, "v": cells}), path, row_group_size=3000)
+    engine.comm.barrier()
+    dataset = data.open(path, engine.comm, text=["s"], max_memory="100kB")
+    header, mine = group_by(engine, dataset, ["s"], {"v": ["count", "sum", "max"]})
+    groups = pd.DataFrame({"s": names, "v": cells}).groupby("s")["v"]
+    expected = [(name, len(part), float(len(part)), float(part.sum()), float(part.max())) for name, part in groups]
+    assert header == ["s", "rows", "v_count", "v_sum", "v_max"]
+    assert list(chain(*engine.comm.share(mine))) == expected
+    assert n_groups < 100 or len(mine) < 1.2 * n_groups / engine.size
     engine.comm.barrier()
 
 

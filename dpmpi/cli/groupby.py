@@ -6,7 +6,10 @@ import argparse
 import csv
 import io
 import sys
+from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 from .. import data
 from ..engine import Engine
@@ -44,15 +47,31 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
         aggregates.setdefault(name, []).extend(hows.split(","))
     dataset = open_data(engine, options, columns=list(aggregates), text=by, missing=True)
     header, rows = group_by(engine, dataset, by, aggregates)
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows([*([header] * (engine.rank == 0)), *(map(_full, r) for r in rows)])
+    parts = engine.comm.gather_parts(np.frombuffer(table.getvalue().encode(), np.uint8))
+    error = None
+    if engine.rank == 0:
+        try:
+            _write(options.output, parts)
+        except (OSError, ValueError) as caught:
+            error = caught
+    for _ in parts:  # on rank 0, what a failure left: the others are still sending
+        pass
     with engine.comm.together("writing the groups"):
-        if engine.rank == 0:
-            table = io.StringIO()
-            csv.writer(table, lineterminator="\n").writerows([header, *(map(_full, row) for row in rows)])
-            if options.output:
-                with data.atomic_write(options.output) as file:
-                    file.write(table.getvalue().encode())
-            else:
-                sys.stdout.write(table.getvalue())
+        if error is not None:
+            raise error
+
+
+def _write(output: str | None, parts: Iterable[np.ndarray]) -> None:
+    """Write the ranks' lines one behind the other."""
+    if output is None:
+        for part in parts:
+            sys.stdout.write(str(part.data, "utf-8"))
+        return
+    with data.atomic_write(output) as file:
+        for part in parts:
+            file.write(part.data)
 
 
 def _full(value: str | int | float) -> str:

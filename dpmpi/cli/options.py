@@ -68,7 +68,7 @@ def _size(text: str) -> int:
 
 def open_data(engine: Engine, options: argparse.Namespace, **wanted: Any) -> data.Dataset:
     """Open DATA; collective. `wanted` as for `data.open`; without `dates` in it, those of the options."""
-    wanted.setdefault("dates", _dates(options))
+    wanted.setdefault("dates", split_names(options.dates))
     with engine.timer("read"):
         return data.open(
             options.data,
@@ -81,8 +81,9 @@ def open_data(engine: Engine, options: argparse.Namespace, **wanted: Any) -> dat
         )
 
 
-def _dates(options: argparse.Namespace) -> list[str]:
-    return options.dates.split(",") if options.dates else []
+def split_names(names: str | None) -> list[str]:
+    """The names in an option, with commas between; none where it is not given."""
+    return names.split(",") if names else []
 
 
 def load_model(engine: Engine, path: str) -> SavedModel:
@@ -99,7 +100,7 @@ def open_for_model(
     """Open DATA with the columns of a fitted model, preprocessed as it was fitted; collective."""
     raw = saved.pipeline
     target = options.target or saved.target
-    given = [name for name in _dates(options) if name != target]
+    given = [name for name in split_names(options.dates) if name != target]
     if given and set(given) != set(saved.dates):
         names = ", ".join(saved.dates) or "no column"
         raise data.DataError(
@@ -108,7 +109,7 @@ def open_for_model(
     dataset = open_data(
         engine,
         options,
-        dates=[*saved.dates, *(name for name in _dates(options) if name == target)],
+        dates=[*saved.dates, *(name for name in split_names(options.dates) if name == target)],
         target=target,
         target_required=target_required,
         columns=saved.columns,

@@ -98,4 +98,4 @@ def _impute(how: str) -> Impute:
     try:
         return Impute("constant", float(how))
     except ValueError:
-        raise data.DataError(f"--impute takes mean, median or a number, not {how!r}") from None
+        raise data.DataError(f"--impute takes mean, median or a finite number, not {how!r}") from None

@@ -16,7 +16,7 @@ from .table import Block, Frame, Table
 from .write import atomic_write, atomic_writes, check_writable
 
 if TYPE_CHECKING:
-    from .kinds import find_text_columns
+    from .kinds import find_kinds
     from .memory import parse_size
     from .opening import open, read
     from .source import FORMATS, expand
@@ -36,7 +36,7 @@ __all__ = [
     "atomic_writes",
     "check_writable",
     "expand",
-    "find_text_columns",
+    "find_kinds",
     "open",
     "parse_size",
     "read",
@@ -46,7 +46,7 @@ __all__ = [
 _MODULES = {
     "FORMATS": "source",
     "expand": "source",
-    "find_text_columns": "kinds",
+    "find_kinds": "kinds",
     "open": "opening",
     "parse_size": "memory",
     "read": "opening",

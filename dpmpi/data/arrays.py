@@ -62,6 +62,7 @@ class ArrayReader:
         with file.reading() as opened:
             for piece in pieces:
                 yield opened.rows(piece.start, piece.stop)
+        file.source.check()
 
     def empty(self) -> Block:
         """No rows."""
@@ -168,7 +169,9 @@ _OPEN: dict[str, Callable[[str], Mapping[str, Array]]] = {"npy": _open_npy, "npz
 
 def _dense_shape(path: str, arrays: Mapping[str, Array]) -> tuple[int, int]:
     if "X" not in arrays:
-        raise DataError(f"{path}: no array 'X'{suggest('X', list(arrays))}; save it as np.savez(file, X=X, y=y)")
+        raise DataError(
+            f"{path}: no array 'X'{suggest('X', list(arrays))}; save the rows as X, as np.savez(file, X=X, y=y) does"
+        )
     check_numeric(arrays["X"], 2)
     return arrays["X"].shape[0], arrays["X"].shape[1]
 
@@ -231,8 +234,11 @@ def _check_vector(array: Array, n_rows: int) -> None:
 
 def _csr_shape(path: str, arrays: Mapping[str, Array]) -> tuple[int, int]:
     """Check the parts of a saved sparse matrix against each other and return its shape."""
-    with np.load(path, allow_pickle=False) as archive:
-        layout, shape = archive["format"].item(), archive["shape"].tolist()
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            layout, shape = archive["format"].item(), archive["shape"].tolist()
+    except Exception as error:  # see `stored`: of all kinds
+        raise DataError(f"{path}: not a usable sparse matrix: {error}") from error
     if layout not in (b"csr", "csr"):
         raise DataError(f"{path}: the sparse format is {layout!r}; save X.tocsr()")
     for name in ("data", "indices", "indptr"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import math
@@ -30,7 +31,7 @@ class LineParser(Protocol):
 
 def format_of_line(line: bytes) -> str:
     """Which of LINE_FORMATS a first line is written in."""
-    if line.lstrip()[:1] in (b"{", b"["):
+    if line.removeprefix(codecs.BOM_UTF8).lstrip()[:1] in (b"{", b"["):
         return "jsonl"
     return "tsv" if b"\t" in line else "csv"
 

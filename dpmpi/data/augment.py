@@ -49,14 +49,14 @@ def augmented(
 ) -> Iterator[Block]:
     """Yield the batches, given with their global row numbers, changed by one augmentation after the other.
 
-    Collective batch by batch when MixUp is among them, else local. Raises TypeError for sparse rows.
+    Collective batch by batch when MixUp is among them, else local. Raises ValueError for sparse rows.
     """
     together = any(isinstance(step, MixUp) for step in steps)
     while True:
         with ranks.together() if together else nullcontext():
             found = next(batches, None)
             if found is not None and steps and hasattr(found[0].X, "indptr"):
-                raise TypeError("augmentation takes dense rows, not sparse ones")
+                raise ValueError("augmentation takes dense rows, not sparse ones; leave it out")
         if found is None:
             return
         batch, rows = found
@@ -70,6 +70,11 @@ class Noise:
     """Normal noise added to every number; `scale` is its standard deviation, one for all columns or one for each."""
 
     scale: float | tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        scale = np.asarray(self.scale)
+        if not (np.isfinite(scale) & (scale >= 0)).all():
+            raise ValueError(f"Noise needs a finite scale, 0 or more, not {self.scale}")
 
     def apply(self, batch: Block, draws: Draws, ranks: Ranks) -> Block:
         """See `Augmentation`."""
@@ -135,6 +140,7 @@ class Shift:
     fill: float = 0.0
 
     def __post_init__(self) -> None:
+        _check_shape(self.shape)
         if self.most < 0:
             raise ValueError(f"Shift moves by 0 pixels or more, not {self.most}")
 
@@ -162,6 +168,7 @@ class Flip:
     share: float = 0.5
 
     def __post_init__(self) -> None:
+        _check_shape(self.shape)
         if self.direction not in ("horizontal", "vertical") or not 0 <= self.share <= 1:
             raise ValueError(
                 f"Flip is horizontal or vertical, of a share from 0 to 1, not {self.direction!r} and {self.share}"
@@ -173,6 +180,11 @@ class Flip:
         flipped = draws.uniform(1)[:, 0] < self.share
         images[flipped] = images[flipped, ::-1] if self.direction == "vertical" else images[flipped, :, ::-1]
         return batch._replace(X=images.reshape(batch.X.shape))
+
+
+def _check_shape(shape: tuple[int, int, int]) -> None:
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(f"an image has a height, a width and channels, each 1 or more, not {shape}")
 
 
 def _images(X: Any, shape: tuple[int, int, int]) -> Any:

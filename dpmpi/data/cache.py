@@ -188,7 +188,7 @@ def _write_parts(text: Dataset, temporary: str, rank: int) -> list[tuple[str, in
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise _cannot_write(temporary, error) from error
+            raise _cannot_write(os.path.dirname(temporary), error) from error
         parts.append((name, _checksum(os.path.join(temporary, name))))
     return parts
 

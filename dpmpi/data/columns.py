@@ -112,6 +112,8 @@ def find_column(path: str, n_columns: int, names: Sequence[str] | None, column: 
                 f"{path}: an array has no column names, so {column!r} cannot be found; give its number (-1: the last)"
             ) from None
         raise DataError(f"{path}: no column {column!r}{suggest(str(column), names)}") from None
+    if not n_columns:
+        raise DataError(f"{path}: there are no columns")
     if not -n_columns <= number < n_columns:
         raise DataError(f"{path}: no column number {number}; the columns are 0 to {n_columns - 1} (-1: the last)")
     return number % n_columns

@@ -163,6 +163,8 @@ class Dataset:
                     line = None if line is None else piece.line + line
                     raise _Located(piece.file, Fault(piece.row + row, reason, line)) from None
                 yield block
+            if kept is None:
+                next(blocks, None)  # the reader looks whether the file has changed meanwhile
 
     def keep(self) -> Dataset:
         """The same rows, read now and kept in memory as blocks; local. Raises DataError as `blocks`."""

@@ -316,6 +316,11 @@ def _explain(header: Header, choice: Choice, line: bytes) -> str | None:
     cells = _cells(line.decode("utf-8", "backslashreplace"), header.delimiter)
     if len(cells) != len(header.names):
         return f"{len(cells)} cells where the header names {len(header.names)} columns"
+    for column in choice.text:
+        try:
+            _cells(line.decode("latin-1"), header.delimiter)[column].encode("latin-1").decode()
+        except UnicodeDecodeError:
+            return f"column {header.names[column]!r} is {cells[column]!r}, not UTF-8; save the file as UTF-8"
     for column in sorted({*choice.features, *(c for c in (choice.target, choice.weight) if c is not None)}):
         name = f"column {header.names[column]!r}"
         cell = cells[column].strip()

@@ -40,7 +40,10 @@ def cut_lines(source: Source, file: int, begin: int, start: int, stop: int, size
 
 
 def read_lines(source: Source, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, bytes]]:
-    """The bytes of each of the pieces, which are in the order of the file. Raises DataError as `cut_lines`."""
+    """The bytes of each of the pieces, which are in the order of the file. Raises DataError as `cut_lines`.
+
+    Also at the end, when the file has changed meanwhile.
+    """
     if not pieces:
         return
     stream = source.open()
@@ -55,6 +58,7 @@ def read_lines(source: Source, pieces: Sequence[Piece]) -> Iterator[tuple[Piece,
             if len(data) != piece.stop - piece.start:
                 raise DataError(f"{source.path}: the file has become shorter while it was read")
             yield piece, data
+    source.check()
 
 
 def _unreadable(source: Source, error: Exception, position: int = 0) -> DataError:

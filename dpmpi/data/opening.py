@@ -63,7 +63,7 @@ def open(
     scatter : True where only rank 0 sees the files: it reads them block by block and sends the rows to their owners,
         which hold them in memory.
     max_memory : bytes of data that a rank may hold, as a number or as ``"256MiB"``; None for half of what the rank may
-        use, limits of containers and batch jobs (cgroups) respected.
+        use, limits of containers and batch jobs (cgroups) respected; the least of all ranks' counts.
 
     Raises DataError, the same on every rank, naming the file, and row and column where there are: a file is missing,
     unreadable, empty, damaged or not the same on every rank; an unknown column; no rows. Errors inside rows are raised
@@ -71,7 +71,7 @@ def open(
     """
     wanted = Wanted(target, columns, weight, target_required, n_columns, tuple(text), missing, tuple(dates), picked)
     ranks = OneRank() if ranks is None else ranks
-    limit = default_limit(ranks) if max_memory is None else parse_size(max_memory)
+    limit = _agree_limit(ranks, max_memory)
     if scatter:
         from .scattered import open_scattered
 
@@ -106,7 +106,14 @@ def read(
     """Open files and load this rank's rows into memory: ``open(...).load()``; collective. See `open`."""
     ranks = OneRank() if ranks is None else ranks
     wanted = Wanted(target, columns, weight, target_required, n_columns)
-    return _open(path, ranks, wanted, format, default_limit(ranks)).load()
+    return _open(path, ranks, wanted, format, _agree_limit(ranks, None)).load()
+
+
+def _agree_limit(ranks: Ranks, max_memory: str | int | None) -> int:
+    """The least of what the ranks may use: they must all decide alike whether rows fit. Collective."""
+    with ranks.together():
+        given = None if max_memory is None else parse_size(max_memory)
+    return int(min(ranks.share(default_limit(ranks) if given is None else given)))
 
 
 def _open(

@@ -34,6 +34,8 @@ class ParquetReader:
     def __init__(self, sources: Sequence[Source], wanted: Wanted) -> None:
         self.sources = sources
         files = [open_parquet(source) for source in sources]
+        import pyarrow as pa
+
         schema = files[0].schema_arrow
         for source, file in zip(sources, files, strict=True):
             if not file.schema_arrow.equals(schema):
@@ -46,8 +48,11 @@ class ParquetReader:
         self._names = [names[column] for column in _all(self._choice)]
         self._text = [names[column] for column in self._choice.text]
         self._dates = {names[column] for column in self._choice.dates}
+        self._decimals = {field.name for field in schema if pa.types.is_decimal(field.type)}
         for name in self._names:
             _check_numeric(path, name, schema.field(name).type, name in self._dates)
+        for name in self._text:
+            _check_text(path, name, schema.field(name).type)
         types = {str(schema.field(column).type) for column in self._choice.features}
         self._dtype = np.dtype(np.float32 if types <= {"float", "halffloat"} else np.float64)
         self.columns = tuple(names[column] for column in self._choice.features)
@@ -77,9 +82,13 @@ class ParquetReader:
         A thread of its own decodes the next piece while this one is made into rows: both take a while.
         """
         buffers = Buffers()
-        for table in prefetch(self._tables(pieces)):
-            yield self._block(table, buffers)
-            del table
+        for piece, table in zip(pieces, prefetch(self._tables(pieces)), strict=True):
+            try:
+                block = self._block(table, buffers)
+            except pyarrow_errors() as error:
+                raise _damaged(self.sources[piece.file].path, piece, error) from error
+            yield block
+            del block, table
 
     def _tables(self, pieces: Sequence[Piece]) -> Iterator[list[pa.RecordBatch]]:
         file, start, stop = pieces[0].file, pieces[0].start, pieces[-1].stop
@@ -92,9 +101,10 @@ class ParquetReader:
         for piece in pieces:
             try:
                 table = rows.take(piece.n_rows)
-            except (OSError, ValueError) as error:  # pyarrow's errors are these
-                raise DataError(f"{path}: damaged near row {piece.start + 1}: {error}") from error
+            except pyarrow_errors() as error:
+                raise _damaged(path, piece, error) from error
             yield table
+        self.sources[file].check()
 
     def _batches(self, file: int, groups: range, n_rows: int) -> Iterator[pa.RecordBatch]:
         columns = self._names + self._text
@@ -134,6 +144,8 @@ class ParquetReader:
             raise BadRow(Fault(row + at, reason))
         if name in self._dates:
             cells = as_seconds(cells)
+        elif name in self._decimals:
+            cells = cells.cast("string").cast("float64")  # correctly rounded, unlike pyarrow's direct way
         return np.ascontiguousarray(cells.to_numpy(zero_copy_only=False), self._dtype if is_feature else np.float64)
 
     def _codes(self, table: list[pa.RecordBatch], name: str) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -148,6 +160,10 @@ class ParquetReader:
     def empty(self) -> Block | Frame:
         """No rows."""
         return self._block([], Buffers())
+
+
+def _damaged(path: str, piece: Piece, error: BaseException) -> DataError:
+    return DataError(f"{path}: damaged near row {piece.start + 1}: {error}")
 
 
 class _Rows:
@@ -200,19 +216,40 @@ def open_parquet(source: Source) -> pq.ParquetFile:
     source.check()
     try:
         # Without a buffer the whole columns of a row group are read at once.
-        return pq.ParquetFile(source.path, pre_buffer=False, buffer_size=1 << 20)
-    except (OSError, ValueError) as error:
+        return pq.ParquetFile(source.path, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True)
+    except pyarrow_errors() as error:
         raise DataError(f"{source.path}: not a usable Parquet file: {error}") from error
 
 
-def _check_numeric(path: str, name: str, kind: pa.DataType, date: bool) -> None:
+def pyarrow_errors() -> tuple[type[Exception], ...]:
+    """What pyarrow raises for a file that it cannot read."""
+    import pyarrow as pa
+
+    return OSError, ValueError, pa.ArrowException
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds numbers, true and false among them."""
     import pyarrow.types as types
 
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind))
+
+
+def _check_text(path: str, name: str, kind: pa.DataType) -> None:
+    import pyarrow as pa
+
+    try:
+        pa.array([], kind.value_type if isinstance(kind, pa.DictionaryType) else kind).cast(pa.string())
+    except pa.ArrowException:
+        raise DataError(f"{path}: column {name!r} holds {kind}, which has no text; leave the column out") from None
+
+
+def _check_numeric(path: str, name: str, kind: pa.DataType, date: bool) -> None:
     if date and not is_date(kind):
         raise DataError(f"{path}: column {name!r} holds {kind}, not dates; leave it out of dates")
     if is_date(kind) and not date:
         raise DataError(f"{path}: column {name!r} holds {kind}, not numbers; name it in dates to take it in seconds")
-    if not date and not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+    if not date and not is_number(kind):
         raise DataError(f"{path}: column {name!r} holds {kind}, not numbers; leave the column out or encode it")
 
 

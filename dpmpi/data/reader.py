@@ -65,7 +65,10 @@ class Reader(Protocol):
         ...
 
     def read(self, pieces: Sequence[Piece]) -> Iterator[Block | Frame]:
-        """Read pieces of one file, in its order; local. Raises DataError, or BadRow counted from its piece."""
+        """Read pieces of one file, in its order; local. Raises DataError, or BadRow counted from its piece.
+
+        At the end DataError too, where the file has changed since it was opened.
+        """
         ...
 
     def empty(self) -> Block | Frame:

@@ -209,7 +209,7 @@ def _unpacked_size(path: str) -> int:
     size = 0
     try:
         with gzip.open(path) as file:
-            while piece := file.read(_UNPACK):
+            while piece := file.read1(_UNPACK):
                 size += len(piece)
     except (OSError, EOFError, zlib.error) as error:
         raise damaged_gzip(path, size, error) from error
@@ -218,7 +218,7 @@ def _unpacked_size(path: str) -> int:
 
 def damaged_gzip(path: str, position: int, error: Exception) -> DataError:
     """The error for gzip data that cannot be unpacked behind `position` bytes of text."""
-    return DataError(f"{path}: the gzip data is damaged or cut short, {position} bytes of text in ({error})")
+    return DataError(f"{path}: the gzip data is damaged or cut short behind {position} bytes of text ({error})")
 
 
 def _format_of(path: str, format: str | None) -> tuple[str | None, bool]:

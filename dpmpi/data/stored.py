@@ -232,8 +232,11 @@ class Unpacked:
 
 def open_npy(path: str) -> StoredArray:
     """The array of a `.npy` file. Raises DataError when it is no such file or is cut short."""
-    with open(path, "rb") as file:
-        return _describe(file, path, "array", os.fstat(file.fileno()).st_size, 0, None)
+    try:
+        with open(path, "rb") as file:
+            return _describe(file, path, "array", os.fstat(file.fileno()).st_size, 0, None)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def open_npz(path: str) -> dict[str, StoredArray]:
@@ -251,7 +254,9 @@ def open_npz(path: str) -> dict[str, StoredArray]:
                     begin = info.header_offset + 30 + sum(struct.unpack("<HH", raw.read(4)))
                 with archive.open(info) as file:
                     arrays[name] = _describe(file, path, name, info.file_size, begin, info.filename)
-    except (OSError, EOFError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile) as error:
+    except DataError:
+        raise
+    except (OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not a usable .npz archive: {error}") from error
     return arrays
 
@@ -262,7 +267,9 @@ def _describe(file: IO[bytes], path: str, name: str, size: int, begin: int | Non
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(file)
-    except (ValueError, EOFError) as error:
+    except (OSError, zlib.error, zipfile.BadZipFile):
+        raise
+    except Exception as error:  # a header is Python's syntax: what is wrong with it may be told by its parser
         raise DataError(f"{path}: {name!r} is not a NumPy array file: {error}") from error
     offset = file.tell()
     if not dtype.hasobject and size - offset < math.prod(shape) * dtype.itemsize:

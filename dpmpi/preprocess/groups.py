@@ -9,6 +9,7 @@ import numpy as np
 from .columns import Text
 
 Key = tuple[str, ...]
+_KEPT = {"rows": 0.0, "count": 0.0, "sum": 0.0, "mean": 0.0, "squares": 0.0, "low": np.inf, "high": -np.inf}
 
 
 class Groups:
@@ -50,36 +51,55 @@ class Groups:
     def merge(self, other: Groups) -> None:
         """Take in what other rows gave."""
         at = np.array([self.number.setdefault(key, len(self.number)) for key in other.number], np.intp)
-        more = len(self.number) - len(self.rows)
-        d = self.count.shape[1]
-        self.rows = np.concatenate([self.rows, np.zeros(more)])
-        for name, fill in (("count", 0), ("sum", 0), ("mean", 0), ("squares", 0), ("low", np.inf), ("high", -np.inf)):
-            setattr(self, name, np.concatenate([getattr(self, name), np.full((more, d), float(fill))]))
-        count = self.count[at]
-        total = count + other.count
-        share = other.count / np.maximum(total, 1.0)
-        delta = other.mean - self.mean[at]
-        self.squares[at] += other.squares + delta**2 * count * share
+        self._grow()
+        rows, count, total, mean, squares, low, high = other.exactly()
+        old = self.count[at]
+        share = count / np.maximum(old + count, 1.0)
+        delta = mean - self.mean[at]
+        self.squares[at] += squares + delta**2 * old * share
         self.mean[at] += delta * share
-        self.count[at] = total
-        self.sum[at] += other.sum
-        self.rows[at] += other.rows
-        self.low[at] = np.minimum(self.low[at], other.low)
-        self.high[at] = np.maximum(self.high[at], other.high)
+        self.count[at] += count
+        self.sum[at] += total
+        self.rows[at] += rows
+        self.low[at] = np.minimum(self.low[at], low)
+        self.high[at] = np.maximum(self.high[at], high)
+
+    def exactly(self) -> list[np.ndarray]:
+        """What is kept, in the order of `_KEPT`, of the groups there are: the arrays may have room for more."""
+        return [getattr(self, name)[: len(self.number)] for name in _KEPT]
+
+    def _grow(self) -> None:
+        """Make room for the groups in `number`, twice as much as before at least: groups come a few with each block."""
+        more = len(self.number) - len(self.rows)
+        if more > 0:
+            more = max(more, len(self.rows))
+            for name, fill in _KEPT.items():
+                kept = getattr(self, name)
+                setattr(self, name, np.concatenate([kept, np.full((more, *kept.shape[1:]), fill)]))
+
+    def part(self, keys: Sequence[Key]) -> Groups:
+        """The groups of these keys, in this order."""
+        found = Groups(self.by, self.count.shape[1])
+        found.number = {key: k for k, key in enumerate(keys)}
+        at = np.array([self.number[key] for key in keys], np.intp)
+        for name, kept in zip(_KEPT, self.exactly(), strict=True):
+            setattr(found, name, kept[at])
+        return found
 
     def get(self, aggregate: str) -> np.ndarray:
         """One aggregate of every group and column (groups, d), groups in the order of `number`; NaN for no value.
 
         `aggregate`: "count", "sum", "mean", "std" (n - 1 in the denominator, as pandas), "min" or "max".
         """
+        _, count, total, mean, squares, low, high = self.exactly()
         with np.errstate(invalid="ignore", divide="ignore"):
             found = {
-                "count": self.count,
-                "sum": self.sum,
-                "mean": np.where(self.count > 0, self.mean, np.nan),
-                "std": np.where(self.count > 1, np.sqrt(self.squares / (self.count - 1)), np.nan),
-                "min": np.where(self.count > 0, self.low, np.nan),
-                "max": np.where(self.count > 0, self.high, np.nan),
+                "count": count,
+                "sum": total,
+                "mean": np.where(count > 0, mean, np.nan),
+                "std": np.where(count > 1, np.sqrt(squares / (count - 1)), np.nan),
+                "min": np.where(count > 0, low, np.nan),
+                "max": np.where(count > 0, high, np.nan),
             }
         return found[aggregate]
 

@@ -81,6 +81,8 @@ class Impute:
     def __post_init__(self) -> None:
         if self.kind not in IMPUTATIONS:
             raise ValueError(f"unknown imputation {self.kind!r}; choose one of {', '.join(IMPUTATIONS)}")
+        if not np.isfinite(self.constant):
+            raise ValueError(f"the constant to impute must be finite, not {self.constant}")
 
     def summary(self, first: Columns) -> Moments | Quantiles | None:
         """What learns from the columns that `first`, a block without rows, describes."""

@@ -36,7 +36,10 @@ class Moments:
         """Take in a block of rows."""
         if not len(X):
             return
-        X = np.asarray(X, np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):  # of numbers above 1e154 the squares are infinite
+            self._add(np.asarray(X, np.float64))
+
+    def _add(self, X: np.ndarray) -> None:
         other = Moments(X.shape[1])
         column_min(X, other.low)
         if np.isnan(other.low).any():
@@ -54,9 +57,10 @@ class Moments:
         """Take in what other rows gave."""
         total = self.count + other.count
         share = other.count / np.maximum(total, 1.0)
-        delta = other.mean - self.mean
-        self.squares = self.squares + other.squares + delta**2 * self.count * share
-        self.mean = self.mean + delta * share
+        with np.errstate(over="ignore", invalid="ignore"):
+            delta = other.mean - self.mean
+            self.squares = self.squares + other.squares + delta**2 * self.count * share
+            self.mean = self.mean + delta * share
         self.count = total
         self.missing = self.missing + other.missing
         self.low, self.high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
@@ -73,11 +77,12 @@ def _moments_with_gaps(X: np.ndarray) -> Moments:
     there = ~np.isnan(X)
     found.count = there.sum(axis=0).astype(np.float64)
     found.missing = len(X) - found.count
-    found.mean = np.where(there, X, 0.0).sum(axis=0) / np.maximum(found.count, 1.0)
-    deviation = np.where(there, X - found.mean, 0.0)
-    found.squares = np.einsum("ij,ij->j", deviation, deviation)
     found.low = np.where(there, X, np.inf).min(axis=0)
     found.high = np.where(there, X, -np.inf).max(axis=0)
+    shift = np.where(found.count > 0, found.low, 0.0)  # the mean of a constant is the constant, to the last bit
+    found.mean = shift + np.where(there, X - shift, 0.0).sum(axis=0) / np.maximum(found.count, 1.0)
+    deviation = np.where(there, X - found.mean, 0.0)
+    found.squares = np.einsum("ij,ij->j", deviation, deviation)
     return found
 
 

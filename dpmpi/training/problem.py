@@ -106,7 +106,8 @@ class Problem:
         if total > 0:  # else a batch of zero weights: only the penalty counts
             out /= total
         coef = parameters[: self.rows.n_columns]
-        loss = float(out[0]) + 0.5 * self.l2 * float(coef @ coef)
+        with np.errstate(over="ignore"):  # what diverges is told by its loss
+            loss = float(out[0]) + 0.5 * self.l2 * float(coef @ coef)
         gradient = out[1:-1].copy() if self.scaling is None else self.scaling.gradient(out[1:-1])
         gradient = gradient[: len(parameters)]
         gradient[: self.rows.n_columns] += self.l2 * coef

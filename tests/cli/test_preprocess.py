@@ -49,7 +49,7 @@ def test_fit_and_predict(mpiexec, tmp_path, table):
     ("arguments", "message"),
     [
         (["--onehot", "stor"], "no column 'stor'; did you mean 'store'?"),
-        (["--impute", "magic"], "--impute takes mean, median or a number, not 'magic'"),
+        (["--impute", "magic"], "--impute takes mean, median or a finite number, not 'magic'"),
         (["--onehot", "store"], "row 1 (line 2): column 'age' is empty"),
         (["--onehot", "store", "--impute", "0", "--log", "store"], "column 'store' is text; encode it first"),
     ],

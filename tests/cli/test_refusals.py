@@ -28,6 +28,7 @@ def test_an_empty_dataset_of_hdf5_is_passed_over(folder):
 
 
 SEED = "seed must be 0 or more and below 2^63, not 9999"
+AUGMENT = "--augment takes noise=SCALE, mixup=ALPHA, shift=HxWxC:PIXELS and flip=HxWxC with commas between, not "
 SPARSE = "its rows are sparse; preprocessing and describe take dense rows"
 
 
@@ -38,6 +39,19 @@ SPARSE = "its rows are sparse; preprocessing and describe take dense rows"
         (["describe", "s.npz", "--scatter"], f"s.npz: {SPARSE}"),
         (["fit", "s.svm", "--model", "logistic", "--scale", "standard"], f"s.svm: {SPARSE}"),
         (["fit", "s.npz", "--model", "logistic", "--clip", "0:1:2"], f"s.npz: {SPARSE}"),
+        (
+            ["fit", "s.svm", "--model", "linear", "--solver", "sgd", "--augment", "noise=1"],
+            "takes dense rows, not sparse",
+        ),
+        (["fit", "t.csv", "--target", "y", "--model", "linear", "--solver", "sgd", "--augment", "noise=-1"], AUGMENT),
+        (
+            ["fit", "t.csv", "--target", "y", "--model", "linear", "--solver", "sgd", "--augment", "flip=1x-2x-1"],
+            AUGMENT,
+        ),
+        (
+            ["fit", "t.csv", "--target", "y", "--model", "linear", "--impute", "inf"],
+            "--impute takes mean, median or a f",
+        ),
         (["predict", "a.npy", "t.csv"], "a.npy: not a dpmpi model, or damaged"),
         (["fit", "t.csv", "--target", "y", "--model", "linear", "--solver", "sgd", "--seed", "9" * 20], SEED),
         (["fit", "t.csv", "--target", "y", "--model", "linear", "--validation", "0.4", "--seed", "9" * 20], SEED),

@@ -55,6 +55,8 @@ def test_csv(size):
 def test_json_lines(size):
     got, error = answer(MIXED, '{"a": 1, "s": "x", "z": []}\n\n{"s": "y", "a": null}\n{"s": "y", "a": true}', size)
     assert (got, error) == (['{"prediction": 12.5}', '{"prediction": 34.5}', '{"prediction": 22.5}'], None)
+    got, error = answer(MIXED, '\ufeff{"a": 1, "s": "x"}', size)
+    assert (got, error) == (['{"prediction": 12.5}'], None)
     got, error = answer(NAMELESS, "[1, 1]\n[2.0, 1]", size)
     assert (json.loads(got[1]), error) == ({"prediction": 4, "probability": 0.7310585786300049}, None)
 

@@ -5,6 +5,8 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from numpy.testing import assert_allclose
 
@@ -54,6 +56,26 @@ def test_the_printed_table(mpiexec, path, frame):
     assert lines[0].split() == ["count", "missing", "mean", "std", "min", "25%", "50%", "75%", "max"]
     assert lines[1].split()[:3] == ["price", "700", "0"]
     assert lines[3].startswith("store  count 700, missing 0, unique 3: ")
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_describe_names_what_it_leaves_out(mpiexec, tmp_path, ranks):
+    table = pa.table({"l": [[1], [2]], "a": [1.5, 2.5], "t": pa.array([0, 60], pa.timestamp("s")), "s": ["x", "y"]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    told = json.loads(run(mpiexec, ranks, "describe", tmp_path / "t.parquet", "--json", "--text", "t"))
+    assert told["l"] == {"left out": "list<element: int64>"}
+    assert (told["a"]["mean"], told["s"]["unique"], told["t"]["unique"]) == (2.0, 2, 2)
+    lines = run(mpiexec, ranks, "describe", tmp_path / "t.parquet").splitlines()
+    assert "t  left out: timestamp[ms]; name it in dates" in lines
+    told = json.loads(run(mpiexec, ranks, "describe", tmp_path / "t.parquet", "--json", "--dates", "t"))
+    assert told["t"]["mean"] == 30.0
+
+
+def test_describe_of_nothing_that_can_be_read(mpiexec, tmp_path):
+    pq.write_table(pa.table({"l": [[1], [2]]}), tmp_path / "t.parquet")
+    done = mpiexec(2, "-m", "dpmpi", "describe", str(tmp_path / "t.parquet"))
+    assert done.returncode == 2
+    assert "t.parquet: no column can be read: 'l' holds list<element: int64>" in done.stderr
 
 
 @pytest.mark.parametrize("ranks", [1, 3])

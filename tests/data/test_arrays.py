@@ -349,3 +349,19 @@ def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path):
         assert_array_equal(array.rows(0, 10), MATRIX[:10])
         with pytest.raises(DataError, match="has become shorter"):
             array.rows(5, 11)
+
+
+def test_a_damaged_header_is_a_data_error(tmp_path):
+    np.save(tmp_path / "t.npy", MATRIX)
+    np.savez(tmp_path / "t.npz", X=MATRIX)
+    sparse.save_npz(tmp_path / "s.npz", sparse.csr_array(MATRIX), compressed=False)
+    for name, damaged in (
+        ("t.npy", [(b"(11, 4)", b"(11, \x004"), (b"(11, 4)", b"(11, 4 "), (b"<f8", b"<\xff8"), (b"{", b"[")]),
+        ("t.npz", [(b"X.npy", b"X\xffnpy"), (b"(11, 4)", b"(11, 4 ")]),
+        ("s.npz", [(b"indptr.npy", b"indptr\xffnpy"), (b"'|S3'", b"'|O3'")]),
+    ):
+        whole = (tmp_path / name).read_bytes()
+        for part, other in damaged:
+            (tmp_path / f"d{name}").write_bytes(whole.replace(part, other))
+            with pytest.raises(DataError, match=f"d{name}: "):
+                read(tmp_path / f"d{name}")

@@ -156,5 +156,5 @@ def test_mistakes(engine):
         with pytest.raises(ValueError, match=message):
             make()
 
-    with pytest.raises(TypeError, match="augmentation takes dense rows"):
+    with pytest.raises(ValueError, match="augmentation takes dense rows"):
         fit(sparse.csr_array(X))

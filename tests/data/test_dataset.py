@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import os
 import sys
 
 import h5py
@@ -13,7 +14,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from dpmpi import data
-from dpmpi.data import DataError
+from dpmpi.data import DataError, opening
 
 rng = np.random.default_rng(5)
 N = 3000
@@ -162,6 +163,19 @@ def test_a_file_that_changes_is_noticed(tmp_path):
             list(dataset.blocks())
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path, kind):
+    path = tmp_path / f"t.{kind}"
+    write(path, kind, X, Y)
+    dataset = data.open(path, target=target_of(kind), max_memory=1000)
+    assert dataset.n_blocks > 4
+    blocks = dataset.blocks()
+    next(blocks)
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(DataError, match=r"has changed since"):
+        list(blocks)
+
+
 def test_a_large_row_group_is_not_held(tmp_path):
     column = np.random.default_rng(0).normal(size=1_500_000)
     pq.write_table(pa.table({"a": column, "b": column}), tmp_path / "t.parquet", len(column), use_dictionary=False)
@@ -196,6 +210,20 @@ def test_the_rest_of_the_blocks_may_stay_unread(tmp_path):
         blocks = dataset.blocks()
         next(blocks)
         blocks.close()
+
+
+def test_ranks_with_unlike_memory_decide_alike(on_ranks, tmp_path, monkeypatch):
+    write(tmp_path / "t.npy", "npy", X, Y)
+
+    def fits(ranks, **options):
+        dataset = data.open(tmp_path / "t.npy", ranks, **options)
+        return dataset.fits, dataset.map(lambda block: block, columns=("a",) * 4).fits
+
+    monkeypatch.setattr(opening, "default_limit", lambda ranks: 10**9 if ranks.rank else 1000)
+    assert on_ranks(3, fits) == [(False, False)] * 3
+    assert on_ranks(3, lambda ranks: fits(ranks, max_memory=1000 if ranks.rank == 1 else "1GB")) == [(False, False)] * 3
+    errors = on_ranks(3, lambda ranks: fits(ranks, max_memory="much" if ranks.rank == 1 else "1GB"))
+    assert all(type(error) is ValueError and "'much' is no amount of memory" in str(error) for error in errors)
 
 
 def test_fits(tmp_path):

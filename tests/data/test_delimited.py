@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+import dpmpi.data
 from dpmpi.data import DataError, read
 
 numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**9), 10**9)
@@ -130,6 +131,19 @@ def test_a_cell_that_is_not_utf8(tmp_path):
     path.write_bytes(b"x,y\n1,2\n3\xff,4\n")
     with pytest.raises(DataError, match=r"row 2 \(line 3\): column 'x' is '3\\\\xff', not a number"):
         read(path)
+
+
+def test_a_text_that_is_not_utf8(on_ranks, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"x,s\n1,\xc3\xa9\n3,\xe9t\xe9\n4,u\n")
+
+    def call(ranks):
+        dataset = dpmpi.data.open(path, ranks, text=["s"])
+        with ranks.together():
+            list(dataset.blocks())
+
+    for error in on_ranks(3, call):
+        assert "row 2 (line 3): column 's' is '\\\\xe9t\\\\xe9', not UTF-8; save the file as UTF-8" in str(error)
 
 
 def test_the_first_of_several_bad_rows_is_named(on_ranks, tmp_path):

@@ -1,5 +1,8 @@
 """What all ranks agree on before any reads: the file and its format."""
 
+import gzip
+import re
+
 import numpy as np
 import pytest
 
@@ -7,6 +10,15 @@ from dpmpi.data import DataError, read
 from dpmpi.data.errors import name_ranks
 from dpmpi.data.ranks import OneRank
 from dpmpi.data.source import agree_sources
+
+
+def test_where_gzip_data_is_damaged(on_ranks, tmp_path):
+    text = np.random.default_rng(0).bytes(300_000).hex().encode()
+    content = gzip.compress(text)
+    (tmp_path / "t.csv.gz").write_bytes(content[: len(content) // 2])
+    for error in on_ranks(2, lambda ranks: read(tmp_path / "t.csv.gz", ranks)):
+        found = re.search(r"t\.csv\.gz: the gzip data is damaged or cut short behind (\d+) bytes of text", str(error))
+        assert len(text) // 3 < int(found[1]) <= len(text) // 2
 
 
 def test_missing(on_ranks, tmp_path):

@@ -33,6 +33,24 @@ def test_moments(n, cuts, seed, gaps):
             assert (got.low[j], got.high[j]) == (there.min(), there.max())
 
 
+@given(st.floats(-1e6, 1e6), st.integers(1, 300), st.lists(st.integers(0, 300), max_size=3), st.integers(0, 99))
+def test_a_constant_with_gaps_has_itself_as_mean(constant, n, cuts, seed):
+    X = np.full((n, 2), constant)
+    X[np.random.default_rng(seed).random(X.shape) < 0.3] = np.nan
+    got = in_parts(Moments, X, cuts, 2)
+    for j in np.flatnonzero(got.count):
+        assert (got.mean[j], got.squares[j]) == (constant, 0.0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_whose_squares_are_too_large():
+    for gap in (1.0, np.nan):
+        moments = in_parts(Moments, np.array([[1e200, 1.0], [-1e200, gap], [3e200, 2.0]]), [1], 2)
+        assert moments.low[0] == -1e200
+        assert not np.isfinite(moments.squares[0])
+        assert np.isfinite(moments.squares[1])
+
+
 def test_counts():
     counts = Counts(["a"])
     counts.add({"a": Text(np.array([0, 1, -1, 0], np.int32), ("x", "y"))})
