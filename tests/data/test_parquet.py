@@ -1,5 +1,6 @@
 """Parquet's kinds of columns, and pages that are damaged."""
 
+from contextlib import suppress
 from decimal import Decimal
 
 import numpy as np
@@ -67,3 +68,16 @@ def test_what_can_be_read(path):
     assert dict(found.unreadable) == {
         "l": "list<element: int64>", "b": "binary", "t": "timestamp[us]; name it in dates",
     }  # fmt: skip
+
+
+def test_a_damaged_footer_is_a_data_error(path):
+    pq.write_table(pa.table({"s": ["x", "y", None], "a": [1.0, 2.0, 3.0]}), path)
+    whole = path.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for place in range(footer, len(whole), 2):
+        for mask in (1, 8):
+            content = bytearray(whole)
+            content[place] ^= mask
+            path.write_bytes(content)
+            with suppress(DataError):  # what was hit may not matter
+                list(data.open(path, text=["s"], columns=["a"], missing=True).blocks())
