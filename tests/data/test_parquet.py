@@ -60,11 +60,13 @@ def test_what_can_be_read(path):
     table = {
         "n": [1, 2], "s": ["x", "y"], "l": [[1], [2]], "m": pa.array([Decimal(1)] * 2, pa.decimal128(3, 1)),
         "b": [b"x", b"y"], "t": pa.array([0, 1], pa.timestamp("us")), "u": pa.array([0, 1], pa.timestamp("s")),
+        "v": pa.array(["x", "y"], pa.large_string()),
+        "w": pa.array(["x", "y"], getattr(pa, "string_view", pa.string)()),
     }  # fmt: skip
     pq.write_table(pa.table(table), path)
     found = data.find_kinds(path, dates=["u"])
-    assert found.columns == ("n", "s", "m", "u")
-    assert found.text == ("s",)
+    assert found.columns == ("n", "s", "m", "u", "v", "w")
+    assert found.text == ("s", "v", "w")
     assert dict(found.unreadable) == {
         "l": "list<element: int64>", "b": "binary", "t": "timestamp[us]; name it in dates",
     }  # fmt: skip
