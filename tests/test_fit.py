@@ -152,6 +152,7 @@ def put(index, value):
     [
         (change(X=put((299, 2), np.nan)), {}, ValueError, "X is nan at row 299, column 2"),
         (change(X=put((0, 0), np.inf)), {}, ValueError, "X is inf at row 0, column 0"),
+        (change(X=put((7, 1), 1e200)), {}, ValueError, "column 1 of X holds numbers whose squares overflow"),
         (change(y=put(150, np.nan)), {}, ValueError, "y is nan at row 150"),
         (change(w=put(150, -1.0)), {}, ValueError, "sample_weight is -1.0 at row 150"),
         (change(w=lambda w: w * 0), {}, ValueError, "all weights are zero"),
@@ -165,6 +166,7 @@ def put(index, value):
         (change(), {"max_iter": 0}, ValueError, "max_iter"),
     ],
 )
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_bad_input_raises_on_every_rank(engine, damage, kwargs, error, message):
     shards = scattered(engine, *damage(*make("logistic")))
     with pytest.raises(error, match=message):

@@ -12,6 +12,7 @@ from dpmpi import partition
 from .dataset import Dataset
 from .errors import DataError
 from .held import Held, HeldReader
+from .memory import in_words
 from .ranks import Ranks
 from .source import Source
 from .sparse import make_csr
@@ -35,7 +36,7 @@ def balance(dataset: Dataset, by: str, ranks: Ranks, limit: int) -> Dataset:
     need = max(size for _, size in told)
     if need > limit:
         raise DataError(
-            f"{dataset.source}: a rank's rows take {need >> 20} MiB, but it may use {limit >> 20} MiB to balance them "
+            f"{dataset.source}: a rank's rows take {in_words(need)}, but it may use {in_words(limit)} to balance them "
             "in memory; use more ranks or memory"
         )
     table = dataset.load()

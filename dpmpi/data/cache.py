@@ -4,8 +4,9 @@
                                           manifest.json               of which text it is, with the rows of each file;
                                                                       checksums of the parts
 
-It is written under a temporary name and renamed when it is whole. Any number of ranks can read it. What a killed
-job left under such a name is removed a day later, when the next copy is made.
+It is written under a temporary name and renamed when it is whole. Any number of ranks can read it. Of jobs that make
+the same copy at once the first to finish puts it in place, and all use that one. What a killed job left under such a
+name is removed a day later, when the next copy is made.
 """
 
 from __future__ import annotations
@@ -63,13 +64,14 @@ def open_cached(
     label = re.sub(r"[^-.\w]+", "_", Path(path).name)
     name = f"{label}-{hashlib.sha256(options.encode()).hexdigest()[:16]}"
     folder = os.path.join(cache, name)
+    place = _place(folder)
     manifest = _find(folder, identity, ranks)
     if manifest is None:
         text = open_text()
         text.find_width()
         if text.format not in TEXT_FORMATS:
             return text
-        _build(text, cache, folder, identity, ranks)
+        _build(text, cache, folder, place, identity, ranks)
         manifest = _find(folder, identity, ranks)
         if manifest is None:
             raise DataError(f"{folder}: the cache is not what was written; use a folder that every rank sees")
@@ -136,8 +138,19 @@ def _checksum(path: str) -> int | None:
     return checksum
 
 
-def _build(text: Dataset, cache: str, folder: str, identity: list[Any], ranks: Ranks) -> None:
-    """Write the copy; collective. Nothing of it is left where a rank fails."""
+def _place(folder: str) -> tuple[int, int] | None:
+    """What stands under this name: another value when it was replaced, None for nothing."""
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _build(
+    text: Dataset, cache: str, folder: str, place: tuple[int, int] | None, identity: list[Any], ranks: Ranks
+) -> None:
+    """Write the copy; collective. Nothing of it is left where a rank fails. `place`: what it replaces, on rank 0."""
     import secrets  # slow to import
 
     temporary = ranks.share(os.path.join(cache, f".dpmpi-{secrets.token_hex(8)}.tmp"))[0]
@@ -162,7 +175,7 @@ def _build(text: Dataset, cache: str, folder: str, identity: list[Any], ranks: R
         with ranks.together():
             if ranks.rank == 0:
                 checksum = zlib.crc32(json.dumps(manifest).encode())
-                _finish(temporary, folder, json.dumps({"checksum": checksum, "copy": manifest}))
+                _finish(temporary, folder, place, json.dumps({"checksum": checksum, "copy": manifest}))
     finally:
         if ranks.rank == 0:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -220,22 +233,25 @@ def _arrays(block: Block) -> dict[str, Any]:
     }
 
 
-def _finish(temporary: str, folder: str, manifest: str) -> None:
-    """Put the whole copy in its place, which an old one may hold."""
+def _finish(temporary: str, folder: str, place: tuple[int, int] | None, manifest: str) -> None:
+    """Put the whole copy in its place, which an old one may hold; or leave it, where another job was faster."""
     try:
         with open(os.path.join(temporary, _MANIFEST), "x") as file:
             file.write(manifest)
             file.flush()
             os.fsync(file.fileno())
+        if _place(folder) != place:
+            return
         old = temporary + ".old"
-        if os.path.exists(folder):
+        if place is not None:
             os.rename(folder, old)
         try:
             os.rename(temporary, folder)
         except OSError:
-            if os.path.exists(old):
-                os.rename(old, folder)
-            raise
+            if _place(folder) is None:
+                if place is not None:
+                    os.rename(old, folder)
+                raise
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise _cannot_write(folder, error) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +62,8 @@ def open_hdf5(path: str) -> dict[str, Hdf5Array]:
 
     def add(key: str, item: object) -> None:
         if isinstance(item, h5py.Dataset) and item.shape is not None:  # an empty dataset holds no array
-            arrays[key] = Hdf5Array(path, key, item.dtype, item.shape, key)
+            with suppress(TypeError, ValueError):  # a type that NumPy has not, such as bit fields
+                arrays[key] = Hdf5Array(path, key, item.dtype, item.shape, key)
 
     try:
         with h5py.File(path, "r", locking=False) as file:

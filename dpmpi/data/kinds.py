@@ -72,7 +72,7 @@ def _of_parquet(source: Source, dates: Sequence[str]) -> Kinds:
     columns, text, unreadable = [], [], {}
     for field in open_parquet(source).schema_arrow:
         kind = field.type
-        is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind)
+        is_text = str(kind) in ("string", "large_string", "string_view") or types.is_dictionary(kind)
         if is_text or is_number(kind) or field.name in dates:
             columns.append(field.name)
             text += [field.name] * (is_text and field.name not in dates)

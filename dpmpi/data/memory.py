@@ -25,6 +25,11 @@ def parse_size(text: str | int) -> int:
     return int(size)
 
 
+def in_words(size: int) -> str:
+    """An amount of memory as a person would say it."""
+    return f"{size >> 20} MiB" if size >= 10 << 20 else f"{-(-size // 1000)} kB"
+
+
 def default_limit(ranks: Ranks) -> int:
     """The bytes of data that this rank may hold: half of what its node has free, shared with the node's other ranks.
 

@@ -63,9 +63,12 @@ class ParquetReader:
         self._groups = [
             np.cumsum([0, *(file.metadata.row_group(k).num_rows for k in range(file.num_row_groups))]) for file in files
         ]
+        for source, n_rows, bounds in zip(sources, self.extents, self._groups, strict=True):
+            if n_rows != bounds[-1] or (np.diff(bounds) < 0).any():
+                raise DataError(f"{source.path}: not a usable Parquet file: its row groups do not make {n_rows} rows")
         if not sum(self.extents):
             raise DataError(f"{path}: no rows: the table is empty")
-        characters = -(-sum(_unpacked_bytes(file, self._text) for file in files) // sum(self.extents))
+        characters = -(-sum(map(_unpacked_bytes, files)) // sum(self.extents)) if self._text else 0
         self.row_bytes = self._dtype.itemsize * self.n_columns + TEXT_BYTES * len(self._text) + characters + 16
 
     def cut(self, file: int, start: int, stop: int, size: int) -> list[Piece]:
@@ -193,14 +196,12 @@ class _Rows:
         return taken
 
 
-def _unpacked_bytes(file: pq.ParquetFile, names: Sequence[str]) -> int:
-    """The bytes of columns, decompressed; a text that repeats may count once."""
-    if not names:
-        return 0
-    # Columns of columns stand in the schema as several.
-    columns = [k for k in range(len(file.schema)) if file.schema.column(k).path in names]
-    groups = [file.metadata.row_group(k) for k in range(file.num_row_groups)]
-    return sum(group.column(k).total_uncompressed_size for group in groups for k in columns)
+def _unpacked_bytes(file: pq.ParquetFile) -> int:
+    """The bytes of all columns, decompressed; a text that repeats may count once.
+
+    Those of a single column pyarrow tells too, but damage there ends the process.
+    """
+    return sum(max(0, file.metadata.row_group(k).total_byte_size) for k in range(file.num_row_groups))
 
 
 def _all(choice: Choice) -> list[int]:

@@ -12,6 +12,7 @@ from dpmpi import partition
 from .dataset import Dataset
 from .errors import DataError
 from .held import Held, HeldReader
+from .memory import in_words
 from .ranks import Ranks
 from .source import Source
 from .table import take
@@ -49,7 +50,7 @@ def open_scattered(path: str, ranks: Ranks, limit: int, open_alone: Callable[[],
     need = max(ranks.share((high - low) * held.row_bytes))
     if need > limit:
         raise DataError(
-            f"{path}: a rank's rows take {need >> 20} MiB, but it may use {limit >> 20} MiB; use more ranks or memory"
+            f"{path}: a rank's rows take {in_words(need)}, but it may use {in_words(limit)}; use more ranks or memory"
         )
     blocks = iter(whole.blocks()) if ranks.rank == 0 else iter(())
     row, mine = 0, []

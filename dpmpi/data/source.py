@@ -71,7 +71,8 @@ class Source:
 def agree_sources(path: str | os.PathLike[str], ranks: Ranks, format: str | None = None) -> tuple[Source, ...]:
     """Look at the files on every rank: one file, those in a folder, or those that a pattern names; collective.
 
-    Files of a folder or pattern come in the order of their names; hidden ones are left out.
+    Files of a folder or pattern come in the order of their names; hidden ones are left out, and those that start with
+    "_" unless the pattern does.
 
     Raises DataError, the same on every rank, when a file is missing, unreadable or empty somewhere, when the ranks see
     different files, when a gzip file is damaged, or when the format is neither given nor to be told from suffix or
@@ -118,7 +119,9 @@ def expand(path: str) -> list[str]:
             names = sorted(name for name in os.listdir(path) if not name.startswith((".", "_")))
             return [file for file in (os.path.join(path, name) for name in names) if os.path.isfile(file)]
         if glob.has_magic(path) and not os.path.exists(path):
-            return sorted(file for file in glob.glob(path) if os.path.isfile(file))
+            named = os.path.basename(path).startswith("_")
+            files = (file for file in glob.glob(path) if named or not os.path.basename(file).startswith("_"))
+            return sorted(file for file in files if os.path.isfile(file))
     except (OSError, ValueError):  # an unreadable folder, a NUL in the path: `_look` says so
         pass
     return [path]

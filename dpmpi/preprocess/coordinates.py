@@ -21,8 +21,9 @@ def column_sums(X: Any, out: np.ndarray) -> None:
     out[-1] += X.shape[0]
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def column_squares(X: Any, mean: np.ndarray, out: np.ndarray) -> None:
-    """Kernel: add the sums over rows of ``(x - mean)**2`` to `out` (d,), for X (n, d) dense or CSR."""
+    """Kernel: add the sums over rows of ``(x - mean)**2`` to `out` (d,), for X (n, d) dense or CSR; may be infinite."""
     if hasattr(X, "indptr"):
         stored = X.data.astype(np.float64)
         deviation = stored - mean[X.indices]

@@ -37,13 +37,21 @@ class Spread:
 
     @classmethod
     def measure(cls, engine: Engine, sample: Any, centred: bool, scaling: Coordinates | None = None) -> Spread:
-        """Measure the ranks' samples, of which the model sees `scaling`'s ``(sample - mean) / scale``. Collective."""
+        """Measure the ranks' samples, of which the model sees `scaling`'s ``(sample - mean) / scale``. Collective.
+
+        Raises (on every rank) ValueError for numbers whose squares no float64 holds.
+        """
         d = sample.shape[1]
         sums = engine.reduce(column_sums, sample, out=np.zeros(d + 1))
         # Where the model's zero stands, if columns are not centred.
         zero = np.zeros(d) if scaling is None else scaling.mean
         mean = sums[:-1] / sums[-1] if centred else zero
         squares = engine.reduce(column_squares, sample, mean, out=np.zeros(d))
+        if not np.isfinite(squares).all():
+            column = int(np.argmin(np.isfinite(squares)))
+            raise ValueError(
+                f"column {column} of X holds numbers whose squares overflow; divide them by a large number"
+            )
         if scaling is not None:
             mean, squares = (mean - scaling.mean) / scaling.scale, squares / scaling.scale**2
         return cls(float(sums[-1]), mean, squares)

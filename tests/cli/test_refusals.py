@@ -20,8 +20,9 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_an_empty_dataset_of_hdf5_is_passed_over(folder):
+def test_hdf5_that_holds_no_numbers_beside_x_is_passed_over(folder):
     with h5py.File("t.h5", "w") as file:
+        h5py.h5d.create(file.id, b"times", h5py.h5t.UNIX_D32LE, h5py.h5s.create_simple((6,)))
         file["X"], file["y"] = np.arange(12.0).reshape(6, 2), np.arange(6.0)
         file.create_dataset("meta", data=h5py.Empty("f"))
     assert main(["fit", "t.h5", "--model", "linear"]) == 0

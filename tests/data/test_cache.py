@@ -134,6 +134,31 @@ def test_a_bad_row_found_later_is_named_by_its_place_in_the_text(on_ranks, tmp_p
             assert str(error) == f"{tmp_path}/text/1.csv: row 71: a is not liked"
 
 
+@pytest.mark.parametrize("old", [False, True])
+def test_of_jobs_that_make_a_copy_at_once_the_first_to_finish_wins(on_ranks, tmp_path, monkeypatch, old):
+    path, folder = tmp_path / "t.csv", tmp_path / "cache"
+    write(path, first=10)
+    if old:
+        load(path, cache=folder)
+        write(path)
+    others = []
+    write_parts = cache._write_parts
+
+    def meanwhile(text, temporary, rank):
+        parts = write_parts(text, temporary, rank)
+        if rank == 0 and not others:
+            others.append(None)
+            others[0] = data.open(path, target="y", weight="w", missing=True, cache=folder)
+        return parts
+
+    monkeypatch.setattr(cache, "_write_parts", meanwhile)
+    told = on_ranks(2, lambda ranks: load(path, ranks, cache=folder))
+    (expected,) = (block.X for block in others[0].blocks())  # its files are those that it found
+    assert_array_equal(np.concatenate([parts[0] for _, parts in told]), expected)
+    assert expected[0, 0] == (0 if old else 10)
+    assert len(os.listdir(folder)) == 1
+
+
 def test_what_a_killed_job_left_is_removed_later(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     left = [folder / ".dpmpi-0123.tmp", folder / ".dpmpi-4567.tmp.old"]

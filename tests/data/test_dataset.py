@@ -93,6 +93,9 @@ def test_a_pattern(tmp_path):
     (tmp_path / "notes.txt").write_text("not data")
     (tmp_path / "_SUCCESS").write_text("")
     assert data.open(tmp_path / "part-*.csv", target="y").n_rows == N
+    assert data.open(tmp_path / "*[SUCv]", target="y").n_rows == N
+    with pytest.raises(DataError, match="_SUCCESS: the file is empty"):
+        data.open(tmp_path / "_*")
     with pytest.raises(DataError, match="no file matches"):
         data.open(tmp_path / "part-*.tsv")
     with pytest.raises(DataError, match=r"notes.txt: cannot tell the format"):

@@ -1,5 +1,6 @@
 """Parquet's kinds of columns, and pages that are damaged."""
 
+from contextlib import suppress
 from decimal import Decimal
 
 import numpy as np
@@ -59,11 +60,26 @@ def test_what_can_be_read(path):
     table = {
         "n": [1, 2], "s": ["x", "y"], "l": [[1], [2]], "m": pa.array([Decimal(1)] * 2, pa.decimal128(3, 1)),
         "b": [b"x", b"y"], "t": pa.array([0, 1], pa.timestamp("us")), "u": pa.array([0, 1], pa.timestamp("s")),
+        "v": pa.array(["x", "y"], pa.large_string()),
+        "w": pa.array(["x", "y"], getattr(pa, "string_view", pa.string)()),
     }  # fmt: skip
     pq.write_table(pa.table(table), path)
     found = data.find_kinds(path, dates=["u"])
-    assert found.columns == ("n", "s", "m", "u")
-    assert found.text == ("s",)
+    assert found.columns == ("n", "s", "m", "u", "v", "w")
+    assert found.text == ("s", "v", "w")
     assert dict(found.unreadable) == {
         "l": "list<element: int64>", "b": "binary", "t": "timestamp[us]; name it in dates",
     }  # fmt: skip
+
+
+def test_a_damaged_footer_is_a_data_error(path):
+    pq.write_table(pa.table({"s": ["x", "y", None], "a": [1.0, 2.0, 3.0]}), path)
+    whole = path.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for place in range(footer, len(whole), 2):
+        for mask in (1, 8):
+            content = bytearray(whole)
+            content[place] ^= mask
+            path.write_bytes(content)
+            with suppress(DataError):  # what was hit may not matter
+                list(data.open(path, text=["s"], columns=["a"], missing=True).blocks())

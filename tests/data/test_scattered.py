@@ -77,7 +77,7 @@ def test_more_ranks_than_rows(on_ranks, tmp_path):
     ("text", "how", "part"),
     [
         ("a,y\n" + "1,2\n" * 3000 + "1,x\n", {}, "row 3001 (line 3002): column 'y' is 'x', not a number"),
-        ("a,y\n" + "1,2\n" * 3000, {"max_memory": 9000}, "a rank's rows take 0 MiB, but it may use 0 MiB"),
+        ("a,y\n" + "1,2\n" * 3000, {"max_memory": 9000}, "a rank's rows take 24 kB, but it may use 9 kB"),
         ("a,b\n1,2\n", {}, "no column 'y'"),
         ("a,y\n1,2\n", {"cache": "cache"}, "leave cache out with scatter"),
     ],
