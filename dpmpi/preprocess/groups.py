@@ -9,13 +9,16 @@ import numpy as np
 from .columns import Text
 
 Key = tuple[str, ...]
-_KEPT = {"rows": 0.0, "count": 0.0, "sum": 0.0, "mean": 0.0, "squares": 0.0, "low": np.inf, "high": -np.inf}
+_KEPT = {
+    "rows": 0.0, "count": 0.0, "sum": 0.0, "shift": 0.0, "offset": 0.0, "squares": 0.0, "low": np.inf, "high": -np.inf,
+}  # fmt: skip
 
 
 class Groups:
     """For each group and column: count, sum, mean, sum of squared deviations, least, greatest; gaps left out.
 
-    Blocks and ranks are merged by Chan's update (see `Moments`). `rows` counts the rows of a group.
+    Blocks and ranks are merged by Chan's update, means are `shift` + `offset` (see `Moments`). `rows` counts the rows
+    of a group.
     """
 
     def __init__(self, by: Sequence[str], d: int) -> None:
@@ -23,7 +26,7 @@ class Groups:
         self.number: dict[Key, int] = {}
         self.rows = np.zeros(0)
         shape = (0, d)
-        self.count, self.sum, self.mean, self.squares = (np.zeros(shape) for _ in range(4))
+        self.count, self.sum, self.shift, self.offset, self.squares = (np.zeros(shape) for _ in range(5))
         self.low, self.high = np.zeros(shape), np.zeros(shape)
 
     def add(self, X: np.ndarray, text: Mapping[str, Text]) -> None:
@@ -41,23 +44,27 @@ class Groups:
         values = np.where(there, X[order], 0.0)
         block.count = np.add.reduceat(there, starts, axis=0, dtype=np.float64)
         block.sum = np.add.reduceat(values, starts, axis=0, dtype=np.float64)
-        block.mean = block.sum / np.maximum(block.count, 1.0)
-        deviation = np.where(there, values - block.mean[group[order]], 0.0)
-        block.squares = np.add.reduceat(deviation**2, starts, axis=0)
         block.low = np.minimum.reduceat(np.where(there, values, np.inf), starts, axis=0)
         block.high = np.maximum.reduceat(np.where(there, values, -np.inf), starts, axis=0)
+        block.shift = np.where(block.count > 0, block.low, 0.0)
+        group = group[order]
+        shifted = np.where(there, values - block.shift[group], 0.0)
+        block.offset = np.add.reduceat(shifted, starts, axis=0) / np.maximum(block.count, 1.0)
+        deviation = np.where(there, shifted - block.offset[group], 0.0)
+        block.squares = np.add.reduceat(deviation**2, starts, axis=0)
         self.merge(block)
 
     def merge(self, other: Groups) -> None:
         """Take in what other rows gave."""
         at = np.array([self.number.setdefault(key, len(self.number)) for key in other.number], np.intp)
         self._grow()
-        rows, count, total, mean, squares, low, high = other.exactly()
+        rows, count, total, shift, offset, squares, low, high = other.exactly()
         old = self.count[at]
         share = count / np.maximum(old + count, 1.0)
-        delta = mean - self.mean[at]
+        delta = np.where(old == 0, offset, (shift - self.shift[at]) + (offset - self.offset[at]))
         self.squares[at] += squares + delta**2 * old * share
-        self.mean[at] += delta * share
+        self.offset[at] += delta * share
+        self.shift[at] = np.where(old == 0, shift, self.shift[at])
         self.count[at] += count
         self.sum[at] += total
         self.rows[at] += rows
@@ -91,12 +98,12 @@ class Groups:
 
         `aggregate`: "count", "sum", "mean", "std" (n - 1 in the denominator, as pandas), "min" or "max".
         """
-        _, count, total, mean, squares, low, high = self.exactly()
+        _, count, total, shift, offset, squares, low, high = self.exactly()
         with np.errstate(invalid="ignore", divide="ignore"):
             found = {
                 "count": count,
                 "sum": total,
-                "mean": np.where(count > 0, mean, np.nan),
+                "mean": np.where(count > 0, shift + offset, np.nan),
                 "std": np.where(count > 1, np.sqrt(squares / (count - 1)), np.nan),
                 "min": np.where(count > 0, low, np.nan),
                 "max": np.where(count > 0, high, np.nan),

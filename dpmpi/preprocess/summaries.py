@@ -22,12 +22,16 @@ class Moments:
 
     Blocks and ranks are merged by Chan's update, never by a naive sum of squares. Source: T. F. Chan, G. H. Golub,
     R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", COMPSTAT 1982.
+
+    A mean is kept as `shift` + `offset`, the first a number near it: far from zero, differences of means would lose
+    their digits.
     """
 
     def __init__(self, d: int) -> None:
         self.count = np.zeros(d)
         self.missing = np.zeros(d)
-        self.mean = np.zeros(d)
+        self.shift = np.zeros(d)
+        self.offset = np.zeros(d)
         self.squares = np.zeros(d)
         self.low = np.full(d, np.inf)
         self.high = np.full(d, -np.inf)
@@ -49,7 +53,7 @@ class Moments:
             shift, sums = np.where(self.count > 0, self.mean, X[0]), np.zeros((5, X.shape[1]))
             moments(X, shift, sums)
             other.count += len(X)
-            other.mean = shift + sums[1] / len(X)
+            other.shift, other.offset = shift, sums[1] / len(X)
             other.squares = np.maximum(sums[2] - sums[1] ** 2 / len(X), 0.0)
         self.merge(other)
 
@@ -57,13 +61,20 @@ class Moments:
         """Take in what other rows gave."""
         total = self.count + other.count
         share = other.count / np.maximum(total, 1.0)
+        new = self.count == 0
         with np.errstate(over="ignore", invalid="ignore"):
-            delta = other.mean - self.mean
+            delta = np.where(new, other.offset, (other.shift - self.shift) + (other.offset - self.offset))
             self.squares = self.squares + other.squares + delta**2 * self.count * share
-            self.mean = self.mean + delta * share
+            self.offset = self.offset + delta * share
+        self.shift = np.where(new, other.shift, self.shift)
         self.count = total
         self.missing = self.missing + other.missing
         self.low, self.high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The mean (d,), 0 where nothing was seen."""
+        return self.shift + self.offset
 
     @property
     def variance(self) -> np.ndarray:
@@ -79,9 +90,10 @@ def _moments_with_gaps(X: np.ndarray) -> Moments:
     found.missing = len(X) - found.count
     found.low = np.where(there, X, np.inf).min(axis=0)
     found.high = np.where(there, X, -np.inf).max(axis=0)
-    shift = np.where(found.count > 0, found.low, 0.0)  # the mean of a constant is the constant, to the last bit
-    found.mean = shift + np.where(there, X - shift, 0.0).sum(axis=0) / np.maximum(found.count, 1.0)
-    deviation = np.where(there, X - found.mean, 0.0)
+    found.shift = np.where(found.count > 0, found.low, 0.0)  # the mean of a constant is the constant, to the last bit
+    shifted = np.where(there, X - found.shift, 0.0)
+    found.offset = shifted.sum(axis=0) / np.maximum(found.count, 1.0)
+    deviation = np.where(there, shifted - found.offset, 0.0)
     found.squares = np.einsum("ij,ij->j", deviation, deviation)
     return found
 

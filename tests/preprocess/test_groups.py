@@ -1,6 +1,7 @@
 """The groups of a block are those of its rows' texts."""
 
 import numpy as np
+from numpy.testing import assert_allclose
 
 from dpmpi.preprocess import Groups, Text
 
@@ -28,3 +29,18 @@ def test_missing_texts_are_a_group():
     assert {key: groups.get("sum")[k, 0] for key, k in groups.number.items()} == {
         ("x", "v"): 5.0, ("", ""): 2.0, ("", "u"): 8.0
     }  # fmt: skip
+
+
+def test_groups_far_from_zero_keep_their_spread():
+    rng = np.random.default_rng(0)
+    X = rng.normal(1e9, 1, (3000, 1))
+    X[::7] = np.nan
+    codes = rng.integers(0, 3, len(X)).astype(np.int32)
+    groups = Groups(("a",), 1)
+    for low in range(0, len(X), 100):
+        groups.add(X[low : low + 100], {"a": Text(codes[low : low + 100], ("x", "y", "z"))})
+    for key, k in groups.number.items():
+        there = X[codes == "xyz".index(key[0]), 0] - 1e9
+        there = there[~np.isnan(there)]
+        assert_allclose(groups.get("std")[k, 0], there.std(ddof=1), rtol=1e-12)
+        assert_allclose(groups.get("mean")[k, 0], 1e9 + there.mean(), rtol=1e-15)
