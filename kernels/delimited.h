@@ -6,15 +6,21 @@
 #define DPMPI_DELIMITED_H
 
 #include "number.h"
+#include "simd.h"
+#if SIMD_X86
+#include <immintrin.h>
+#endif
 
 /* What a column's cells are: left out; numbers; numbers or missing (NaN); true or false. */
 enum { SKIPPED, NUMBER, GAPS, BOOLEAN };
 
+/* Columns that stand side by side, and whose numbers do too. */
 typedef struct {
-    int kind;
-    double *at;     /* where its cell of the next row goes */
-    ptrdiff_t step; /* from one row to the next, in numbers */
-} Target;
+    ptrdiff_t first, n; /* its columns */
+    ptrdiff_t place;    /* of the first among those that are taken */
+    double *at;         /* where their cells of the next row go */
+    ptrdiff_t step;     /* from one row to the next, in numbers */
+} Run;
 
 static const char *const MISSING[] = {"",     "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND",
                                       "1.#QNAN", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null"};
@@ -89,13 +95,24 @@ static const char *read_cell(const char *p, const char *end, char delimiter, int
     return q && is_missing(start, q - start) ? q : NULL;
 }
 
-/* The number of at most 16 bytes from p to `stop`, of up to 8 digits; 16 bytes are read. Returns 0 where it is none. */
-static inline int read_short_number(const char *p, const char *stop, double *out)
+/* What is found in a stretch of text: its cells, counted from 0, and their places, counted from its start. */
+enum { WINDOW = 2048 };
+typedef struct {
+    ptrdiff_t n, n_rows, next;                      /* n_rows: that end; next: where the cell behind the last starts */
+    int strange, returns;                           /* strange: there is a quote, or a return that ends no line */
+    uint16_t starts[WINDOW + 9], stops[WINDOW + 8]; /* of the text of each cell */
+    uint8_t odd[WINDOW / 8 + 1];                    /* a bit for each cell that holds no plain number */
+    double values[WINDOW + 8];                      /* the numbers in the others */
+} Window;
+
+/* The number of `length` bytes at p, of up to 8 digits; 16 bytes are read. Returns 0 where it is none. */
+static inline int read_short_number(const char *p, int length, double *out)
 {
-    ptrdiff_t length = stop - p;
+    if (length > 16)
+        return 0;
     int negative = *p == '-';
     uint32_t others = other_bytes(p) & (((uint32_t)1 << length) - 1) & ~(uint32_t)negative;
-    int digits = (int)length - negative - (others != 0), whole = digits, fraction = 0;
+    int digits = length - negative - (others != 0), whole = digits, fraction = 0;
     if (others) {
         int point = __builtin_ctz(others);
         if (__builtin_expect((others & (others - 1)) || p[point] != '.', 0))
@@ -109,122 +126,147 @@ static inline int read_short_number(const char *p, const char *stop, double *out
     return 1;
 }
 
-/* Whether a cell is what most are, and is read. 40 bytes are read from p on. */
-static inline int is_plain_cell(const char *p, const char *stop, int clean, const Target *target)
-{
-    if (target->kind == NUMBER || target->kind == GAPS)
-        return stop - p <= 16 ? read_short_number(p, stop, target->at) : read_plain_number(p, target->at) == stop;
-    return target->kind == SKIPPED && clean;
-}
-
-/* Read the cell at p of a column, behind which `next` has to stand; return the place behind that, or NULL. */
-static const char *take_cell(const char *p, const char *end, char delimiter, const Target *target, char next)
-{
-    int plain = (target->kind == NUMBER || target->kind == GAPS) && end - p >= 40;
-    const char *stop = plain ? read_plain_number(p, target->at) : NULL;
-    if (stop == NULL || *stop != next) {
-        stop = read_cell(p, end, delimiter, target->kind, target->at);
-        if (stop == NULL)
-            return NULL;
-        stop += next == '\n' && *stop == '\r';
-    }
-    return *stop == next ? stop + 1 : NULL;
-}
-
-/* Of bytes, 16 or 8 together: where they equal c, in a form that can be combined by | and turned into bits. */
-#ifdef __SSE2__
-typedef __m128i Bytes;
-enum { BYTES = 16 };
-static inline Bytes equal(const char *p, char c)
-{
-    return _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)p), _mm_set1_epi8(c));
-}
-static inline uint64_t one_bit_each(Bytes equal) { return (uint32_t)_mm_movemask_epi8(equal); }
-#else
-typedef uint64_t Bytes;
-enum { BYTES = 8 };
-static inline Bytes equal(const char *p, char c)
-{
-    uint64_t x = load_word(p) ^ 0x0101010101010101u * (unsigned char)c; /* 0 where it is */
-    return ~(((x & 0x7F7F7F7F7F7F7F7Fu) + 0x7F7F7F7F7F7F7F7Fu) | x) & 0x8080808080808080u;
-}
-static inline uint64_t one_bit_each(Bytes equal) { return (equal >> 7) * 0x0102040810204080u >> 56; }
+#if SIMD_X86
+/* For lanes of 16 bytes. Which byte it is; how many are behind it; how long a cell is whose first byte it is, but for
+ * the last, which has to be a digit; and what is told where it is a point. */
+#define FOUR_TIMES(...) {__VA_ARGS__, __VA_ARGS__, __VA_ARGS__, __VA_ARGS__}
+static const int8_t PLACE[64] __attribute__((aligned(64))) =
+    FOUR_TIMES(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+static const int8_t FROM_END[64] __attribute__((aligned(64))) =
+    FOUR_TIMES(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+static const int8_t IF_SIGN[64] __attribute__((aligned(64))) =
+    FOUR_TIMES(16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 0);
+static const int8_t IF_POINT[64] __attribute__((aligned(64))) =
+    FOUR_TIMES(-127, -126, -125, -124, -123, -122, -121, -120, -119, -118, -117, -116, -115, -114, -113, -1);
+static const int8_t EVEN[64] __attribute__((aligned(64))) = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6};
+/* What to divide by where a point is at byte k - 1; by 1 where there is none. */
+static const double POWERS[16] = {1e0, 1e15, 1e14, 1e13, 1e12, 1e11, 1e10, 1e9,
+                                  1e8, 1e7,  1e6,  1e5,  1e4,  1e3,  1e2,  1e1};
 #endif
 
-enum { WINDOW = 1024 };
+#define LOOPS "delimited_loops.h"
+#include "each_level.h"
 
-/* Where delimiters and newlines stand in the WINDOW bytes at p: their offsets, and how many there are. `clean` tells
- * that there is no quote and no carriage return. Up to 8 offsets too many are written. */
-static ptrdiff_t find_ends(const char *p, char delimiter, uint16_t *ends, int *clean)
+typedef void (*find_fn)(const char *p, ptrdiff_t size, char delimiter, Window *window);
+typedef unsigned (*convert_fn)(const char *p, Window *window);
+
+/* Where reading stands: in a row, the next column, and the first run that is not behind it. */
+typedef struct {
+    const uint8_t *kinds;
+    int words; /* whether there are columns that hold no numbers and are not skipped */
+    ptrdiff_t n_columns, column, run, n_runs;
+    int64_t rows, room; /* rows that are read, and that there is room for */
+    Run *runs;
+} Place;
+
+/* Put `n` cells, from the place's column on and within a row, where they go. */
+static void put_cells(const double *values, ptrdiff_t n, Place *at)
 {
-    ptrdiff_t n = 0;
-    Bytes strange = equal(p, '"') | equal(p, '\r');
-    for (int at = 0; at < WINDOW; at += 64) {
-        uint64_t found = 0;
-        for (int k = 0; k < 64; k += BYTES) {
-            const char *q = p + at + k;
-            found |= one_bit_each(equal(q, delimiter) | equal(q, '\n')) << k;
-            strange |= equal(q, '"') | equal(q, '\r');
-        }
-        ptrdiff_t stop = n + __builtin_popcountll(found);
-        for (; n < stop; n += 8)
-            for (int k = 0; k < 8; k++) {
-                ends[n + k] = (uint16_t)(at + (found ? __builtin_ctzll(found) : 0));
-                found &= found - 1;
-            }
-        n = stop;
+    ptrdiff_t stop = at->column + n;
+    for (; at->run < at->n_runs && at->runs[at->run].first < stop; at->run++) {
+        Run *run = &at->runs[at->run];
+        ptrdiff_t low = run->first > at->column ? run->first : at->column, end = run->first + run->n;
+        ptrdiff_t high = end < stop ? end : stop;
+        if (run->n == 1)
+            *run->at = values[low - at->column];
+        else
+            memcpy(run->at + (low - run->first), values + (low - at->column), (high - low) * sizeof(double));
+        if (high < end)
+            break;
+        run->at += run->step;
     }
-    *clean = one_bit_each(strange) == 0;
-    return n;
+    at->column = stop;
+    if (stop == at->n_columns) {
+        at->column = at->run = 0;
+        at->rows++;
+    }
 }
 
-/* Read rows from `p` to `end`, where a newline stands; blank lines are none. Returns their number, or -1 at a line that
- * is refused. The targets' `at` move on.
- *
- * The ends of many cells are found first: where a cell starts then depends on no number before it, and the processor
- * works on several at a time. For long cells this does not pay; it is tried again now and then. */
-static int64_t read_rows(const char *p, const char *end, char delimiter, Target *targets, ptrdiff_t n_columns)
+/* Read one cell at p and put it; return the place behind the end of its cell, or NULL. */
+static const char *take_cell(const char *p, const char *end, char delimiter, Place *at)
 {
-    int64_t rows = 0;
-    ptrdiff_t j = 0, k = 0, n = 0;
-    const char *window = p, *again = p;
-    uint16_t ends[WINDOW + 8];
-    int clean = 0;
-    while (p < end) {
-        if (k == n) {
-            window = p;
-            k = 0;
-            n = p >= again && end - p >= WINDOW + 64 ? find_ends(p, delimiter, ends, &clean) : 0;
-            if (n < WINDOW / 16 && p >= again) {
-                n = 0;
-                again = p + 16 * WINDOW;
-            }
-        }
-        if (j == 0 && (*p == '\n' || (*p == '\r' && p[1] == '\n'))) {
-            p += 1 + (*p == '\r');
-            k += k < n;
-            continue;
-        }
-        Target *target = &targets[j];
-        char next = j + 1 < n_columns ? delimiter : '\n';
-        const char *stop = k < n ? window + ends[k] : p;
-        if (__builtin_expect(k < n && *stop == next && is_plain_cell(p, stop, clean, target), 1)) {
-            p = stop + 1;
-            k++;
-        } else {
-            p = take_cell(p, end, delimiter, target, next);
-            if (p == NULL)
-                return -1;
-            while (k < n && window + ends[k] < p)
-                k++;
-        }
-        target->at += target->step;
-        if (++j == n_columns) {
-            j = 0;
-            rows++;
-        }
+    double value = 0;
+    char next = at->column + 1 < at->n_columns ? delimiter : '\n';
+    p = read_cell(p, end, delimiter, at->kinds[at->column], &value);
+    if (p == NULL)
+        return NULL;
+    p += next == '\n' && *p == '\r';
+    if (*p != next)
+        return NULL;
+    put_cells(&value, 1, at);
+    return p + 1;
+}
+
+/* Whether the rows in a window end where they should, and none of them is a blank line. Returns that belong to the
+ * newlines are taken from the cells. */
+static int end_rows(const char *p, Window *w, const Place *at)
+{
+    ptrdiff_t k = at->n_columns - at->column - 1, rows = 0;
+    for (; k < w->n; k += at->n_columns, rows++) {
+        if (p[w->stops[k]] != '\n')
+            return 0;
+        w->stops[k] = (uint16_t)(w->stops[k] - (w->returns && w->stops[k] && p[w->stops[k] - 1] == '\r'));
+        if (at->n_columns == 1 && w->stops[k] == w->starts[k])
+            return 0;
     }
-    return rows;
+    return rows == w->n_rows;
+}
+
+/* Read the cells of a window for which the numbers are not at hand. Returns 0 where one is refused. */
+static int read_odd_cells(const char *p, const char *end, char delimiter, Window *w, const Place *at)
+{
+    ptrdiff_t column = at->column;
+    for (ptrdiff_t k = 0; k < w->n; k++) {
+        int kind = at->kinds[column];
+        if (kind > GAPS || (w->odd[k / 8] >> (k % 8) & 1 && (kind != SKIPPED || w->strange)))
+            if (read_cell(p + w->starts[k], end, delimiter, kind, &w->values[k]) != p + w->stops[k])
+                return 0;
+        column = column + 1 < at->n_columns ? column + 1 : 0;
+    }
+    return 1;
+}
+
+enum { REFUSED = -1, FULL = -2 };
+
+/* Read rows from `p` to `end`, where a newline stands; blank lines are none. Returns their number, REFUSED at a line
+ * that is not known for sure, or FULL where there is no room for a row.
+ *
+ * The cells of a window are found first and their numbers read together, whatever row they are in, without a branch for
+ * any of them: the processor works on many at a time. */
+static int64_t read_rows(const char *p, const char *end, char delimiter, Place *at, int level)
+{
+    static const find_fn FIND[SIMD_LEVELS] = EACH_LEVEL(find_cells);
+    static const convert_fn CONVERT[SIMD_LEVELS] = EACH_LEVEL(convert_cells);
+    const char *again = p + 16; /* the bytes in front of a window are read */
+    Window w;
+    while (p < end) {
+        ptrdiff_t size = end - p < WINDOW ? (end - p) & ~(ptrdiff_t)63 : WINDOW;
+        if (p >= again && size) {
+            FIND[level](p, size, delimiter, &w);
+            if (w.n && end_rows(p, &w, at)) {
+                if (at->room - at->rows < w.n_rows + (w.n_rows * at->n_columns < at->column + w.n))
+                    return FULL;
+                if ((CONVERT[level](p, &w) || at->words) && !read_odd_cells(p, end, delimiter, &w, at))
+                    return REFUSED;
+                for (ptrdiff_t k = 0, n; k < w.n; k += n) {
+                    n = at->n_columns - at->column < w.n - k ? at->n_columns - at->column : w.n - k;
+                    put_cells(w.values + k, n, at);
+                }
+                p += w.next;
+                continue;
+            }
+            again = p + size;
+        }
+        if (at->column == 0 && (*p == '\n' || (*p == '\r' && p[1] == '\n')))
+            p += 1 + (*p == '\r');
+        else if (at->rows == at->room)
+            return FULL;
+        else if ((p = take_cell(p, end, delimiter, at)) == NULL)
+            return REFUSED;
+    }
+    return at->rows;
 }
 
 #endif

@@ -15,7 +15,7 @@ from .batches import Batches, check_seed
 from .errors import BadRow, DataError, Fault, raise_fault
 from .prefetch import prefetch
 from .ranks import Ranks
-from .reader import Piece, Reader
+from .reader import Piece, Reader, parts
 from .table import Block, Frame, Table, join, take
 from .windows import Windows, numbers_of
 
@@ -95,14 +95,8 @@ class Dataset:
         """Cut this rank's part of all files, laid end to end, into pieces."""
         extents = self._reader.extents
         start, stop = part or partition.block(sum(extents), self._ranks.size, self._ranks.rank)
-        pieces = []
-        offset = 0
-        for file, extent in enumerate(extents):
-            low, high = max(start - offset, 0), min(stop - offset, extent)
-            if low < high:
-                pieces += self._reader.cut(file, low, high, self._piece_bytes)
-            offset += extent
-        return pieces
+        cut = self._reader.cut
+        return [piece for run in parts(extents, start, stop) for piece in cut(*run, self._piece_bytes)]
 
     def _loaded_bytes(self) -> int:
         row_bytes = self._reader.row_bytes

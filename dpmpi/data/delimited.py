@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ from dpmpi.kernels import delimited
 from .columns import Choice, Wanted, choose
 from .dates import as_seconds, parse_dates
 from .errors import BadRow, DataError, Fault
-from .lines import cut_lines, read_lines
+from .lines import count_rows, cut_lines, read_lines, walk_lines
 from .ranks import Ranks
 from .reader import Piece
 from .source import Source
@@ -28,6 +29,8 @@ from .table import TEXT_BYTES, Block, Frame, codes
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from .at_once import Rows
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 _LONGEST_LINE = 1 << 26
@@ -87,8 +90,30 @@ class DelimitedReader:
         for piece, data in read_lines(self.sources[pieces[0].file], pieces):
             block = parse(self._header, self._choice, data)
             if block.X.shape[0] != piece.n_rows:
-                raise BadRow(_lone_return(data))
+                raise BadRow(_lone_return(bytes(data)))
             yield block
+
+    def append(self, file: int, start: int, stop: int, size: int, rows: Rows) -> None:
+        """Put the rows whose lines start in this part of a file behind `rows`, read in pieces of about `size` bytes.
+
+        Local. Raises DataError for a file that cannot be read, and BadRow where a row is not as it should be; which one
+        is left to `read`.
+        """
+        begin = self._headers[file].begin
+        for _, data in walk_lines(self.sources[file], begin + start, begin + stop, size, start == 0):
+            n_rows = _parser(self._header, self._choice).parse_into(data, rows.X, rows.others, rows.n)
+            if n_rows == -1:
+                rows.make_room(count_rows(data, _is_row)[0], len(data))
+                n_rows = _parser(self._header, self._choice).parse_into(data, rows.X, rows.others, rows.n)
+            if n_rows is not None and n_rows != -1:  # -1 again: lines that the parser ends elsewhere
+                rows.n += n_rows
+                continue
+            block, n_rows = parse(self._header, self._choice, data), count_rows(data, _is_row)[0]
+            if block.X.shape[0] != n_rows:
+                raise BadRow(_lone_return(bytes(data)))
+            assert isinstance(block, Block)  # read() takes no columns of text
+            rows.make_room(n_rows, len(data))
+            rows.put(block)
 
     def empty(self) -> Block | Frame:
         """No rows."""
@@ -177,7 +202,7 @@ def _may_be_names(names: Sequence[str]) -> bool:
     return all(name.isdigit() for name in names) and sorted(set(map(int, names))) == list(map(int, names))
 
 
-def parse(header: Header, choice: Choice, data: bytes) -> Block | Frame:
+def parse(header: Header, choice: Choice, data: bytes | memoryview) -> Block | Frame:
     """Parse whole lines: X float64 (n, d), y and sample_weight float64 (n,). Raises BadRow at the first bad row.
 
     Where columns of text are chosen the result is a Frame.
@@ -185,39 +210,44 @@ def parse(header: Header, choice: Choice, data: bytes) -> Block | Frame:
     try:
         return _convert(header, choice, data)
     except ValueError as error:
-        raise BadRow(_locate(header, choice, data, str(error))) from None
+        raise BadRow(_locate(header, choice, bytes(data), str(error))) from None
 
 
-def _convert(header: Header, choice: Choice, data: bytes) -> Block | Frame:
+def _convert(header: Header, choice: Choice, data: bytes | memoryview) -> Block | Frame:
     """`parse`, but any ValueError may say that something is wrong somewhere."""
     if _BLANK_LINES.fullmatch(data):
         data = b""
-    block = _convert_plain(header, choice, data) or _convert_any(header, choice, data)
+    block = _convert_plain(header, choice, data) or _convert_any(header, choice, bytes(data))
     if block.sample_weight is not None and (block.sample_weight < 0).any():
         raise ValueError("a weight is negative")
     if not choice.text:
         return block
-    table = _read_arrow(header, (), choice.text, data)
+    table = _read_arrow(header, (), choice.text, bytes(data))
     if table.num_rows != len(block.X):
         raise ValueError("a cell of text holds a line break")
     return Frame(*block, {header.names[column]: codes(table.column(header.names[column])) for column in choice.text})
 
 
-def _convert_plain(header: Header, choice: Choice, data: bytes) -> Block | None:
+def _convert_plain(header: Header, choice: Choice, data: bytes | memoryview) -> Block | None:
     """The numbers by the compiled reader, which takes plain text only."""
     if choice.dates:
         return None
+    found = _parser(header, choice).parse(data)
+    if found is None:
+        return None
+    X, rest = found
+    return Block(X, None if choice.target is None else rest[0], None if choice.weight is None else rest[-1])
+
+
+@lru_cache(4)
+def _parser(header: Header, choice: Choice) -> delimited.Parser:
     d = len(choice.features)
     others = [column for column in (choice.target, choice.weight) if column is not None]
     kinds, places = ["skipped"] * len(header.names), [-1] * len(header.names)
     for place, column in enumerate([*choice.features, *others]):
         number = "gaps" if choice.missing and place < d else "number"
         kinds[column], places[column] = "boolean" if column in header.booleans else number, place
-    found = delimited.parse(data, header.delimiter, kinds, places, d)
-    if found is None:
-        return None
-    X, rest = found
-    return Block(X, None if choice.target is None else rest[0], None if choice.weight is None else rest[-1])
+    return delimited.Parser(header.delimiter, kinds, places, d)
 
 
 def _convert_any(header: Header, choice: Choice, data: bytes) -> Block:

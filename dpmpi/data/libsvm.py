@@ -60,7 +60,7 @@ def _is_row(line: bytes) -> bool:
     return bool(line.partition(b"#")[0].strip(b" \t\r\n"))
 
 
-def parse(n_columns: int | None, data: bytes) -> Block:
+def parse(n_columns: int | None, data: bytes | memoryview) -> Block:
     """Parse whole lines: X csr_array float64 (n, d), y float64 (n,). Raises BadRow at the first bad row.
 
     `n_columns` None makes X as wide as its last non-zero column; otherwise a column behind `n_columns` is a bad row.
@@ -74,7 +74,7 @@ def parse(n_columns: int | None, data: bytes) -> Block:
         first = int(np.argmax(indices >= n_columns))
         row = int(np.searchsorted(indptr, first, side="right")) - 1
         reason = f"column {indices[first] + 1}, but there are only {n_columns} columns; is this the right data set?"
-        raise BadRow(Fault(row, reason, _line_of_row(data, row)))
+        raise BadRow(Fault(row, reason, _line_of_row(bytes(data), row)))
     shape = (len(y), width if n_columns is None else n_columns)
     return Block(make_csr(values, indices, indptr, shape), y, None)
 

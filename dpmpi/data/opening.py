@@ -103,10 +103,21 @@ def read(
     n_columns: int | None = None,
     format: str | None = None,
 ) -> Table:
-    """Open files and load this rank's rows into memory: ``open(...).load()``; collective. See `open`."""
+    """Open files and load this rank's rows into memory: as ``open(...).load()``; collective. See `open`.
+
+    CSV and TSV in which nothing is wrong are gone through once, where `open` has to count their rows first.
+    """
     ranks = OneRank() if ranks is None else ranks
     wanted = Wanted(target, columns, weight, target_required, n_columns)
-    return _open(path, ranks, wanted, format, _agree_limit(ranks, None)).load()
+    sources, reader = _find_reader(path, ranks, wanted, format)
+    from .at_once import read_at_once
+    from .delimited import DelimitedReader
+
+    if isinstance(reader, DelimitedReader):
+        table = read_at_once(os.fspath(path), reader, ranks)
+        if table is not None:
+            return table
+    return Dataset(os.fspath(path), sources, reader, ranks, _agree_limit(ranks, None)).load()
 
 
 def _agree_limit(ranks: Ranks, max_memory: str | int | None) -> int:
@@ -123,6 +134,13 @@ def _open(
     format: str | None,
     limit: int,
 ) -> Dataset:
+    sources, reader = _find_reader(path, ranks, wanted, format)
+    return Dataset(os.fspath(path), sources, reader, ranks, limit)
+
+
+def _find_reader(
+    path: str | os.PathLike[str], ranks: Ranks, wanted: Wanted, format: str | None
+) -> tuple[tuple[Source, ...], Reader]:
     sources = agree_sources(path, ranks, format)
     if sources[0].format not in NAMED_FORMATS:
         for kind, names in (("text", wanted.text), ("dates", wanted.dates)):
@@ -133,7 +151,7 @@ def _open(
     reader = _open_reader(sources, ranks, wanted)
     if wanted.n_columns is not None and reader.n_columns != wanted.n_columns:
         raise DataError(f"{sources[0].path}: {reader.n_columns} columns for X, but {wanted.n_columns} are needed")
-    return Dataset(os.fspath(path), sources, reader, ranks, limit)
+    return sources, reader
 
 
 def _open_reader(sources: Sequence[Source], ranks: Ranks, wanted: Wanted) -> Reader:

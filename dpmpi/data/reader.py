@@ -25,6 +25,16 @@ class Piece(NamedTuple):
     n_lines: int = 0
 
 
+def parts(extents: Sequence[int], start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+    """The parts ``(file, low, high)`` of files that lie in ``[start, stop)`` of all of them, laid end to end."""
+    offset = 0
+    for file, extent in enumerate(extents):
+        low, high = max(start - offset, 0), min(stop - offset, extent)
+        if low < high:
+            yield file, low, high
+        offset += extent
+
+
 class Reader(Protocol):
     """Files of one format, opened as one and checked; the same on every rank.
 

@@ -48,8 +48,8 @@ def test_pieces_cover_whole_lines_once(tmp_path_factory, lengths, newline, last,
         for piece, data in lines.read_lines(source, own):
             assert data == text[piece.start : piece.stop]
             assert (piece.row, piece.line) == (row, line)
-            assert piece.n_rows == sum(map(is_row, data.splitlines()))
-            assert piece.n_lines == data.count(b"\n")
+            assert piece.n_rows == sum(map(is_row, bytes(data).splitlines()))
+            assert piece.n_lines == bytes(data).count(b"\n")
             row, line = row + piece.n_rows, line + piece.n_lines
 
 
