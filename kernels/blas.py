@@ -13,13 +13,18 @@ from typing import Any
 import numpy as np
 
 from .arguments import CSR, check_out, matrix, row_blocks, vector
-from .rows import add_nearest, add_outer_rows, cluster_rows, lower_to_nearest, score_rows
+from .rows import (
+    ROWS_TOGETHER,
+    add_nearest,
+    add_outer_rows,
+    cluster_rows,
+    lower_to_nearest,
+    score_rows,
+)
 
 BLOCK_BYTES = 256 << 10
 # Up to so many classes or points, and numbers in them, own loops (skinny_loops.h) are faster than BLAS.
 FEW, SMALL = 48, 32 << 10
-# k-means of few points takes so many bytes of X together, a third of the L1 cache: 16 to 64 rows.
-CLUSTER_BYTES = 16 << 10
 
 
 def _blocks(X: Any, columns: int) -> Iterator[tuple[int, int, np.ndarray]]:
@@ -89,7 +94,7 @@ def _few(K: int, d: int) -> bool:
 def padded_columns(points: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """The points (K, d) as columns, padded with zeros to a multiple of 16, whole vectors for the compiled loops."""
     K, d = points.shape
-    columns = np.zeros((d, -(-K // 16) * 16), dtype)
+    columns = _aligned((d, -(-K // 16) * 16), dtype)
     columns[:, :K] = points.T
     return columns
 
@@ -142,19 +147,25 @@ def kmeans(X: Any, centers: Any, out: np.ndarray) -> None:
     centers = _points(centers, "centers", d)
     K = len(centers)
     check_out(out, (1 + K + K * d,), "inertia, counts and sums")
-    sums = np.zeros(out.shape, dtype)
+    counts = np.zeros(K, np.int64)
+    room = _aligned((K, 2, -(-d // 16) * 16), dtype)  # beside each centre its sums
+    room[:, 0, :d] = centers
     if _few(K, d):
         columns, constant = _score_columns(centers, dtype)
-        # Powers of two divide the rows that are converted together: the sums' order does not depend on X's layout.
-        size = next((size for size in (64, 32) if size * d * dtype.itemsize <= CLUSTER_BYTES), 16)
-        near, scores = np.ascontiguousarray(centers, dtype=dtype), np.empty((size, columns.shape[1]), dtype)
+        scores = _aligned((ROWS_TOGETHER, columns.shape[1]), dtype)
         for _, _, rows in row_blocks(_dense(X)[0], dtype):
-            cluster_rows(rows, near, columns, constant, scores, sums, out)
-        return
-    for _, _, rows, near, scores in _scored(X, centers):
-        add_nearest(rows, near, scores, sums)
-        out += sums
-        sums.fill(0)
+            cluster_rows(rows, room, columns, constant, scores, counts, out)
+    else:
+        for _, _, rows, _, scores in _scored(X, centers):
+            add_nearest(rows, room, scores, counts, out)
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Zeros that start at a cache line, so that no vector of theirs lies in two."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    memory = np.zeros(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def nearest_distance(X: Any, points: Any, out: np.ndarray) -> None:
@@ -182,7 +193,9 @@ def _score_columns(points: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.
     origin = points.mean(axis=0)  # about the mean: a far origin would cost digits
     moved = points - origin
     constant = np.sum(moved**2, axis=1, keepdims=True) / 2 + moved @ origin[:, None]
-    return _columns(-moved, dtype, True), _columns(constant, dtype, True)[0]
+    columns, row = _columns(-moved, dtype, True), _columns(constant, dtype, True)[0]
+    row[len(points) :] = np.inf  # no row is nearest to the padding
+    return columns, row
 
 
 def _scored(X: Any, points: np.ndarray) -> Iterator[tuple[int, int, np.ndarray, np.ndarray, np.ndarray]]:

@@ -10,19 +10,24 @@
 
 #include "simd.h"
 
-enum { SUMMED = 256 }; /* by how many rows float32 sums grow before they go to float64 ones */
+enum {
+    TOGETHER = 16, /* rows of k-means: a multiple of every vector's lanes, and few, for the L1 cache */
+    AHEAD = 3,     /* by so many times as many rows prefetching runs ahead */
+    SUMMED = 256   /* by how many rows float32 sums grow before they go to float64 ones; a multiple of TOGETHER */
+};
 
 #define LOOPS "each_real.h"
 #define LOOPS_OF_REAL "rows_loops.h"
 #include "each_level.h"
 #undef LOOPS_OF_REAL
 
-typedef void (*nearest_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t width, const void *X, ptrdiff_t stride,
-                           const void *points, const void *scores, void *out);
-typedef nearest_fn add_nearest_fn, lower_to_nearest_fn;
+typedef void (*lower_to_nearest_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t width, const void *X,
+                                    ptrdiff_t stride, const void *points, const void *scores, void *out);
+typedef void (*add_nearest_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t width, const void *X, ptrdiff_t stride,
+                               void *points, ptrdiff_t wide, const void *scores, int64_t *counts, double *out);
 typedef void (*cluster_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t width, const void *X, ptrdiff_t stride,
-                           const void *points, const void *columns, const void *constant, ptrdiff_t block,
-                           void *scores, void *sums, double *out);
+                           void *points, ptrdiff_t wide, const void *columns, const void *constant, void *scores,
+                           int64_t *counts, double *out);
 typedef void (*score_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t width, const void *X, ptrdiff_t stride, const void *points,
                          const void *constant, void *scores);
 typedef void (*add_outer_fn)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t width, const void *X, ptrdiff_t stride,

@@ -3,23 +3,27 @@
 
 #include "skinny_loops.h"
 
-/* The numbers of the first of the least of K scores, for LANES rows of scores (width, a multiple of LANES, padded). */
-INLINE void NAME(first_least)(ptrdiff_t K, ptrdiff_t width, const REAL *scores, BITS *best)
+/* The numbers of the first of the least scores, for LANES rows of scores (width, a multiple of LANES; the padding is
+ * infinite). */
+static __attribute__((noinline)) void NAME(first_least)(ptrdiff_t width, const REAL *scores, BITS *best)
 {
-    V least, v[LANES];
-    NAME(lane_bits) number = {0};
-    for (ptrdiff_t k = 0; k < K; k += LANES) {
+    NAME(lane_bits) number = {0}, later, lane;
+    V least = {0};
+    for (int r = 0; r < LANES; r++)
+        lane[r] = r;
+    for (ptrdiff_t k = 0; k < width; k += LANES) {
+        V v[LANES];
         for (int r = 0; r < LANES; r++)
             v[r] = NAME(load)(scores + r * width + k);
-        NAME(transpose)(v); /* now a row to a lane */
-        if (k == 0)
+        v[0] = NAME(least_of_each)(v, lane, &later); /* now a row to a lane */
+        if (k == 0) {
             least = v[0];
-        for (int c = 0; c < LANES; c++)
-            if (k + c < K) {
-                NAME(lane_bits) less = v[c] < least;
-                least = (V)((less & (NAME(lane_bits))v[c]) | (~less & (NAME(lane_bits))least));
-                number = (less & (BITS)(k + c)) | (~less & number);
-            }
+            number = later;
+        } else {
+            NAME(lane_bits) less = v[0] < least;
+            least = NAME(chosen)(less, v[0], least);
+            number = (less & (later + (BITS)k)) | (~less & number);
+        }
     }
     memcpy(best, &number, sizeof number);
 }
@@ -28,7 +32,7 @@ INLINE void NAME(first_least)(ptrdiff_t K, ptrdiff_t width, const REAL *scores, 
 INLINE void NAME(first_least_at)(ptrdiff_t i, ptrdiff_t n, ptrdiff_t K, ptrdiff_t width, const REAL *scores, BITS *best)
 {
     if (i + LANES <= n)
-        NAME(first_least)(K, width, scores + i * width, best);
+        NAME(first_least)(width, scores + i * width, best);
     else
         for (ptrdiff_t r = i; r < n; r++) {
             const REAL *score = scores + r * width;
@@ -38,69 +42,77 @@ INLINE void NAME(first_least_at)(ptrdiff_t i, ptrdiff_t n, ptrdiff_t K, ptrdiff_
         }
 }
 
-/* Adds each row to the sums of its nearest point, the one of least score: sums is (1 + K + K d), the squared distances
- * (from differences), the counts and the rows. Each row prefetches the one `ahead` rows further on, unless it is 0. */
-INLINE void NAME(add_nearest_ahead)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t width, const REAL *X,
-                                    ptrdiff_t stride, const REAL *points, const REAL *scores, REAL *sums,
-                                    ptrdiff_t ahead)
+/* Moves the sums of added rows to out (1 + K + K d): the squared distances, the counts, the rows. */
+static void NAME(move_sums)(ptrdiff_t d, ptrdiff_t K, NAME(clusters) *from, double *out)
 {
-    for (ptrdiff_t i = 0; i < n; i += LANES) {
-        BITS nearest[LANES];
-        V total = {0}; /* of few rows, so that it stays in a register */
-        REAL squares = 0;
-        NAME(first_least_at)(i, n, K, width, scores, nearest);
-        for (ptrdiff_t r = i; r < n && r < i + LANES; r++) {
-            ptrdiff_t k = nearest[r - i], j = 0;
-            const REAL *x = X + r * stride, *c = points + k * d;
-            REAL *row = sums + 1 + K + k * d;
-            sums[1 + k] += 1;
-            for (; j + LANES <= d; j += LANES) {
-                V v = NAME(load)(x + j), difference = v - NAME(load)(c + j);
-                if (ahead && j * REAL_BYTES % 64 == 0)
-                    __builtin_prefetch(x + ahead * stride + j);
-                total += difference * difference;
-                NAME(store)(row + j, NAME(load)(row + j) + v);
-            }
-            for (; j < d; j++) {
-                squares += (x[j] - c[j]) * (x[j] - c[j]);
-                row[j] += x[j];
-            }
-        }
-        for (int lane = 0; lane < LANES; lane++)
-            squares += total[lane];
-        sums[0] += squares;
+    ptrdiff_t whole = d < LANES ? d : d / LANES * LANES;
+    for (int lane = 0; lane < LANES; lane++)
+        out[0] += from->squares[lane];
+    from->squares = (V){0};
+    for (ptrdiff_t k = 0; k < K; k++) {
+        REAL *sum = from->points + (2 * k + 1) * from->wide;
+        double *row = out + 1 + K + k * d;
+        for (ptrdiff_t j = 0; j < whole; j++)
+            row[j] += sum[j];
+        for (ptrdiff_t j = whole; j < d; j++)
+            row[j] += sum[LANES - d + whole + j];
+        memset(sum, 0, from->wide * sizeof *sum);
+        out[1 + k] += from->counts[k];
+        from->counts[k] = 0;
     }
 }
 
+INLINE void NAME(add_rows)(ptrdiff_t n, ptrdiff_t d, const REAL *X, ptrdiff_t stride, const BITS *nearest,
+                           NAME(clusters) *to)
+{
+    NAME(lane_bits) last = NAME(last_lanes)(d);
+    for (ptrdiff_t i = 0; i < n; i++)
+        to->squares = NAME(add_row)(X + i * stride, d, nearest[i], to, 0, last, to->squares);
+}
+
+/* Adds rows whose scores are given to out as `cluster` does. */
 static void NAME(add_nearest)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t width, const void *data,
-                              ptrdiff_t stride, const void *points, const void *scores, void *out)
+                              ptrdiff_t stride, void *points, ptrdiff_t wide, const void *scores, int64_t *counts,
+                              double *out)
 {
-    NAME(add_nearest_ahead)(n, d, K, width, data, stride, points, scores, out, 0);
+    BITS nearest[LANES];
+    NAME(clusters) to = {points, wide, counts, {0}};
+    for (ptrdiff_t i = 0; i < n; i += LANES) {
+        NAME(first_least_at)(i, n, K, width, scores, nearest);
+        NAME(add_rows)(n - i < LANES ? n - i : LANES, d, (const REAL *)data + i * stride, stride, nearest, &to);
+        if ((i + LANES) % SUMMED == 0 || i + LANES >= n)
+            NAME(move_sums)(d, K, &to, out);
+    }
 }
 
-/* One step of k-means: each row is added to its nearest point's sums (add_nearest), out float64. `block` rows are scored
- * together, into scores (block, width), and SUMMED of them are summed as REAL, in sums, zeros before and after. While a
- * block is added the next one is prefetched. */
+/* One step of k-means: adds each row to its nearest point: out (1 + K + K d) is the sum of the squared distances, the
+ * counts and the sums of the rows, float64. TOGETHER rows are scored into scores (TOGETHER, width) while those before
+ * them are added, SUMMED of them as REAL; the sums beside the points and the counts are zero before and after. */
 static void NAME(cluster)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdiff_t width, const void *data, ptrdiff_t stride,
-                          const void *points, const void *columns, const void *constant, ptrdiff_t block,
-                          void *scores, void *sums, double *out)
+                          void *points, ptrdiff_t wide, const void *columns, const void *constant, void *scores,
+                          int64_t *counts, double *out)
 {
-    REAL *sum = sums;
-    for (ptrdiff_t start = 0, summed = 0; start < n; start += block) {
-        const REAL *rows = (const REAL *)data + start * stride;
-        ptrdiff_t m = n - start < block ? n - start : block;
-        NAME(score)(m, d, width, rows, stride, columns, constant, scores);
-        NAME(add_nearest_ahead)(m, d, K, width, rows, stride, points, scores, sums,
-                                start + 2 * block <= n ? block : 0);
-        summed += m;
-        if (summed >= SUMMED || start + m == n) {
-            for (ptrdiff_t j = 0; j < 1 + K + K * d; j++) {
-                out[j] += sum[j];
-                sum[j] = 0;
-            }
-            summed = 0;
-        }
+    NAME(pending) pending = {.ahead = AHEAD * TOGETHER * stride, .clusters = {points, wide, counts, {0}}};
+    const REAL *X = data;
+    ptrdiff_t start = 0;
+    for (; start + TOGETHER <= n; start += TOGETHER, X += TOGETHER * stride) {
+        if (start == 0)
+            NAME(score)(TOGETHER, d, width, X, stride, columns, constant, scores);
+        else
+            for (ptrdiff_t r = 0; r < TOGETHER; r += TILE_ROWS)
+                NAME(score_and_add)(d, width, X + r * stride, stride, columns, constant, (REAL *)scores + r * width,
+                                    &pending, r);
+        for (ptrdiff_t r = 0; r < TOGETHER; r += LANES)
+            NAME(first_least)(width, (const REAL *)scores + r * width, pending.nearest + r);
+        pending.X = X;
+        if (start && start % SUMMED == 0)
+            NAME(move_sums)(d, K, &pending.clusters, out);
     }
+    if (start)
+        NAME(add_rows)(TOGETHER, d, pending.X, stride, pending.nearest, &pending.clusters);
+    NAME(move_sums)(d, K, &pending.clusters, out);
+    NAME(score)(n - start, d, width, X, stride, columns, constant, scores);
+    NAME(add_nearest)(n - start, d, K, width, X, stride, points, wide, scores, counts, out);
 }
 
 /* Lowers least[i] to the squared distance, from differences, of each row's nearest point, the one of least score. */
@@ -121,5 +133,6 @@ static void NAME(lower_to_nearest)(ptrdiff_t n, ptrdiff_t d, ptrdiff_t K, ptrdif
     }
 }
 
+#undef TILE_ROWS
 #undef V
 #undef LANES

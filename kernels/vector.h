@@ -10,6 +10,11 @@ typedef REAL NAME(unaligned) __attribute__((vector_size(VECTOR_BYTES), aligned(R
 INLINE V NAME(load)(const REAL *p) { return *(const NAME(unaligned) *)p; }
 INLINE void NAME(store)(REAL *p, V v) { *(NAME(unaligned) *)p = v; }
 INLINE V NAME(masked)(V v, NAME(lane_bits) mask) { return (V)((NAME(lane_bits))v & mask); }
+INLINE V NAME(chosen)(NAME(lane_bits) mask, V yes, V no)
+{
+    NAME(lane_bits) a = mask & (NAME(lane_bits))yes, b = ~mask & (NAME(lane_bits))no;
+    return (V)(a | b);
+}
 
 #ifdef __clang__
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -106,4 +111,68 @@ INLINE void NAME(transpose)(V *v)
 #undef HIGH4
 #undef LOW8
 #undef HIGH8
+/* Steps of comparing the lanes of LANES vectors, which halve the number of vectors: of each two neighbours the first or
+ * the second, those of a before those of b, among the lanes of 16 bytes (NEAR) or among these (FAR), each one instruction
+ * on x86. Behind the last step lane i belongs to vector i. */
+#if VECTOR_BYTES / REAL_BYTES == 16
+#define EACH_HALVING HALVE(8, NEAR) HALVE(4, NEAR) HALVE(2, FAR) HALVE(1, FAR)
+#define FIRST_NEAR(a, b) SHUFFLE(a, b, 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30)
+#define SECOND_NEAR(a, b) SHUFFLE(a, b, 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31)
+#define FIRST_FAR(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
+#define SECOND_FAR(a, b) SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
+#elif VECTOR_BYTES / REAL_BYTES == 8 && REAL_BYTES == 4
+#define EACH_HALVING HALVE(4, NEAR) HALVE(2, NEAR) HALVE(1, FAR)
+#define FIRST_NEAR(a, b) SHUFFLE(a, b, 0, 2, 8, 10, 4, 6, 12, 14)
+#define SECOND_NEAR(a, b) SHUFFLE(a, b, 1, 3, 9, 11, 5, 7, 13, 15)
+#define FIRST_FAR(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
+#define SECOND_FAR(a, b) SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
+#elif VECTOR_BYTES / REAL_BYTES == 8
+#define EACH_HALVING HALVE(4, NEAR) HALVE(2, FAR) HALVE(1, FAR)
+#define FIRST_NEAR(a, b) SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14)
+#define SECOND_NEAR(a, b) SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15)
+#define FIRST_FAR(a, b) SHUFFLE(a, b, 0, 1, 4, 5, 8, 9, 12, 13)
+#define SECOND_FAR(a, b) SHUFFLE(a, b, 2, 3, 6, 7, 10, 11, 14, 15)
+#elif VECTOR_BYTES / REAL_BYTES == 4 && REAL_BYTES == 4
+#define EACH_HALVING HALVE(2, NEAR) HALVE(1, NEAR)
+#define FIRST_NEAR(a, b) SHUFFLE(a, b, 0, 2, 4, 6)
+#define SECOND_NEAR(a, b) SHUFFLE(a, b, 1, 3, 5, 7)
+#elif VECTOR_BYTES / REAL_BYTES == 4
+#define EACH_HALVING HALVE(2, NEAR) HALVE(1, FAR)
+#define FIRST_NEAR(a, b) SHUFFLE(a, b, 0, 4, 2, 6)
+#define SECOND_NEAR(a, b) SHUFFLE(a, b, 1, 5, 3, 7)
+#define FIRST_FAR(a, b) SHUFFLE(a, b, 0, 1, 4, 5)
+#define SECOND_FAR(a, b) SHUFFLE(a, b, 2, 3, 6, 7)
+#elif VECTOR_BYTES / REAL_BYTES == 2
+#define EACH_HALVING HALVE(1, NEAR)
+#define FIRST_NEAR(a, b) SHUFFLE(a, b, 0, 2)
+#define SECOND_NEAR(a, b) SHUFFLE(a, b, 1, 3)
+#endif
+
+/* Where each of LANES vectors has its first least number: its lane's mark, one of `marks`, in that vector's lane of
+ * *where; the number itself is returned. Of a vector whose comparisons fail for NaN any mark may be taken. */
+INLINE V NAME(least_of_each)(const V *v, NAME(lane_bits) marks, NAME(lane_bits) *where)
+{
+    V least[LANES], mark[LANES];
+    memcpy(least, v, sizeof least);
+    for (int i = 0; i < LANES; i++)
+        mark[i] = (V)marks;
+#define HALVE(count, kind)                                                                                            \
+    for (int i = 0; i < count; i++) {                                                                                 \
+        V a = least[2 * i], b = least[2 * i + 1], c = mark[2 * i], e = mark[2 * i + 1];                               \
+        V first = FIRST_##kind(a, b), second = SECOND_##kind(a, b);                                                   \
+        V early = FIRST_##kind(c, e), late = SECOND_##kind(c, e);                                                     \
+        NAME(lane_bits) less = second < first;                                                                        \
+        least[i] = NAME(chosen)(less, second, first);                                                                 \
+        mark[i] = NAME(chosen)(less, late, early);                                                                    \
+    }
+    EACH_HALVING
+#undef HALVE
+    *where = (NAME(lane_bits))mark[0];
+    return least[0];
+}
+#undef EACH_HALVING
+#undef FIRST_NEAR
+#undef SECOND_NEAR
+#undef FIRST_FAR
+#undef SECOND_FAR
 #undef SHUFFLE

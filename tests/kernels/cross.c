@@ -141,9 +141,10 @@ static void moments(int real_bytes, int level)
 #if PART == 3
 static void rows(int real_bytes, int level)
 {
-    enum { D = 21, K = 5, WIDTH = 16 };
-    static double X[MOST], points[MOST], columns[MOST], constant[WIDTH], scores[MOST], sums[MOST], out[MOST];
-    static int64_t y[N];
+    enum { D = 21, K = 16, WIDTH = 16, WIDE = 32 };
+    static double X[MOST], points[MOST], room[2 * K * WIDE], columns[MOST], constant[WIDTH], scores[MOST], sums[MOST],
+        out[MOST];
+    static int64_t y[N], counts[K];
     fill(X, N * D, real_bytes), fill(points, K * D, real_bytes), fill(columns, D * WIDTH, real_bytes);
     fill(constant, WIDTH, real_bytes);
     score_pick(real_bytes, level)(N, D, WIDTH, X, D, columns, constant, scores);
@@ -153,15 +154,17 @@ static void rows(int real_bytes, int level)
     snprintf(text, sizeof text, "add_outer%d", real_bytes), print_reals(text, sums, K * D, real_bytes);
     for (int i = 0; i < N; i++)
         y[i] = i % K;
-    memset(sums, 0, sizeof sums);
-    add_nearest_pick(real_bytes, level)(N, D, K, WIDTH, X, D, points, scores, sums);
-    snprintf(text, sizeof text, "add_nearest%d", real_bytes), print_reals(text, sums, 1 + K + K * D, real_bytes);
+    for (int k = 0; k < K; k++)
+        memcpy((char *)room + 2 * k * WIDE * real_bytes, (char *)points + k * D * real_bytes, D * real_bytes);
+    memset(out, 0, sizeof out);
+    add_nearest_pick(real_bytes, level)(N, D, K, WIDTH, X, D, room, WIDE, scores, counts, out);
+    snprintf(text, sizeof text, "add_nearest%d", real_bytes), print(text, out, 1 + K + K * D);
     for (int i = 0; i < N; i++)
         out[i] = 1e9;
     lower_to_nearest_pick(real_bytes, level)(N, D, K, WIDTH, X, D, points, scores, out);
     snprintf(text, sizeof text, "lower_to_nearest%d", real_bytes), print(text, out, N);
-    memset(sums, 0, sizeof sums), memset(out, 0, sizeof out);
-    cluster_pick(real_bytes, level)(N, D, K, WIDTH, X, D, points, columns, constant, 64, scores, sums, out);
+    memset(out, 0, sizeof out);
+    cluster_pick(real_bytes, level)(N, D, K, WIDTH, X, D, room, WIDE, columns, constant, scores, counts, out);
     snprintf(text, sizeof text, "cluster%d", real_bytes), print(text, out, 1 + K + K * D);
 }
 #endif

@@ -56,6 +56,26 @@ def test_kmeans_and_nearest(n, d, K, dtype):
 
 
 @pytest.mark.parametrize("dtype", RTOL)
+@pytest.mark.parametrize("d", [1, 3, 8, 15, 17, 28, 31, 32, 33, 100])
+@pytest.mark.parametrize("n", [15, 16, 31, 32, 270, 1000])
+def test_kmeans_rows_of_any_length(n, d, dtype):
+    """Whole vectors, what is left of them, and rows left of those that are scored together; some far apart in X."""
+    X, centers = normal(n, 2 * d, dtype=dtype)[:, :d], normal(16, d, dtype=dtype, seed=1).astype(float)
+    check("kmeans", (X, centers), 1 + 16 + 16 * d, dtype)
+
+
+@pytest.mark.parametrize("dtype", RTOL)
+@pytest.mark.parametrize("K", [3, 19, 70])
+def test_kmeans_counts_rows_without_a_distance(K, dtype):
+    """NaN and infinity go to some centre, never to the padding beside them."""
+    X, out = normal(200, 5, dtype=dtype), np.zeros(1 + K + K * 5)
+    X[3, 2], X[40, 0], X[41] = np.nan, np.inf, -np.inf
+    with np.errstate(invalid="ignore"):
+        kernels.kmeans(X, normal(K, 5, seed=1), out)
+    assert out[1 : K + 1].sum() == len(X)
+
+
+@pytest.mark.parametrize("dtype", RTOL)
 def test_kmeans_first_of_equal_centers(dtype):
     X, out = np.round(normal(333, 5, dtype=dtype)), np.zeros(1 + 20 + 20 * 5)
     kernels.kmeans(X, np.tile(np.eye(4, 5), (5, 1)), out)
