@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from scipy import sparse  # here, and not first by a reader: it may take long, and a test's time is limited
 
 from dpmpi import data
 from dpmpi.data import DataError, cache
@@ -31,7 +32,7 @@ def load(path, ranks=None, **wanted):
         wanted = {"target": "y", "weight": "w", "missing": True} | wanted
     dataset = data.open(path, ranks, **wanted)
     blocks = list(dataset.blocks())
-    X = np.concatenate([b.X.toarray() if hasattr(b.X, "toarray") else b.X for b in blocks or [dataset.empty()]])
+    X = np.concatenate([b.X.toarray() if sparse.issparse(b.X) else b.X for b in blocks or [dataset.empty()]])
     parts = [np.concatenate(parts) for parts in list(zip(*blocks, strict=True))[1:] if parts[0] is not None]
     return dataset, [X, *parts]
 
