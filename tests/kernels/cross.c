@@ -207,7 +207,7 @@ static void exact(int level)
     static uint64_t a[4 * N], b[4 * N]; /* of 8 bytes or less; of 16 (long double) they are no numbers */
     static float x[N], residual[N], back[N];
     static char coded[16 * N];
-    static double resampled[2 * 50], values[N], cells[3 * 4];
+    static double resampled[2 * 50], values[N];
     for (int dtype = 0; dtype < REDUCE_DTYPES; dtype++)
         for (int op = 0; op <= REDUCE_BITWISE_XOR; op++) {
             reduce_fn loop = reduce_lookup(op, dtype, level);
@@ -243,14 +243,21 @@ static void exact(int level)
     bootstrap_pick(level)(N, values, UINT64_C(0xfffffff0), 7, 50, resampled);
     print_bytes("bootstrap weights", resampled, 50 * sizeof(double)), print("bootstrap sums", resampled + 50, 50);
 
-    static const char lines[] = "1.5,-2e-310,true\n0.1,123456789012345678901234567890,0\n"
-                                "2.2250738585072011e-308,,1\n.5,1e400,false\n                                        ";
-    Target targets[3] = {{NUMBER, cells, 3}, {GAPS, cells + 1, 3}, {BOOLEAN, cells + 2, 3}};
-    int64_t rows = read_rows(lines, lines + strlen(lines) - 40, ',', targets, 3);
-    printf("=delimited rows=%lld", (long long)rows);
-    for (int i = 0; i < 12; i++)
-        printf(" %.17g", isnan(cells[i]) ? -1 : cells[i]);
-    printf("\n");
+    /* Long enough for the windows of cells that are found together. */
+    enum { REPEATS = 60, ROWS_OF_TEXT = 5 };
+    static const char lines[] = "1.5,-2e-310,true\n0.1,123456789012345678901234567890,0\n-0.123456,-71.25,1\n"
+                                "2.2250738585072011e-308,,1\n.5,1e400,false\n";
+    static char csv[REPEATS * sizeof lines + 64];
+    static double cells[REPEATS * ROWS_OF_TEXT * 3];
+    for (int i = 0; i < REPEATS; i++)
+        strcat(csv + i * (sizeof lines - 1), lines);
+    const uint8_t kinds[] = {NUMBER, GAPS, BOOLEAN};
+    Run runs[] = {{0, 1, 0, cells, 3}, {1, 1, 1, cells + 1, 3}, {2, 1, 2, cells + 2, 3}};
+    Place at = {.kinds = kinds, .words = 1, .n_columns = 3, .n_runs = 3, .room = REPEATS * ROWS_OF_TEXT, .runs = runs};
+    printf("=delimited rows=%lld\n", (long long)read_rows(csv, csv + strlen(csv), ',', &at, level));
+    for (int i = 0; i < REPEATS * ROWS_OF_TEXT * 3; i++)
+        cells[i] = isnan(cells[i]) ? -1 : cells[i];
+    print_bytes("delimited", cells, sizeof cells);
 }
 
 static int never(void) { return 0; }
