@@ -252,12 +252,16 @@ def groups(dtype: str) -> Iterator[Case]:
     names, categories = np.char.mod("k%05d", keys[:1_000_000]), np.char.mod("k%05d", np.arange(10_000))
     peers = {}
     try:
-        strings, some = pandas.Series(names, dtype=object), pandas.Series(values[:1_000_000])
+        strings, some = pandas.Series(names.astype(object), dtype=object), pandas.Series(values[:1_000_000])
         peers["pandas"] = lambda: some.groupby(strings).sum()
     except NameError:
         pass
-    by_name = lambda: kernels.group_sum(statistics.codes(names, categories), values[:1_000_000], out)  # noqa: E731
-    yield Case(f"group-by sum {dtype}, string keys", names.nbytes, by_name, peers)
+    for kind, (given, known) in {
+        "string keys": (names, categories),
+        "object keys": (names.astype(object), categories.astype(object)),
+    }.items():
+        by_name = lambda a=given, b=known: kernels.group_sum(statistics.codes(a, b), values[:1_000_000], out)  # noqa: E731
+        yield Case(f"group-by sum {dtype}, {kind}", names.nbytes, by_name, peers, None, {"pandas": 1.0})
 
 
 def cases(mbytes: int, a9a: str | None) -> Iterator[Case]:

@@ -117,6 +117,14 @@ def integers(values: Any, name: str, n: int | None = None) -> np.ndarray:
     return np.require(values, dtype=np.int32 if values.dtype == np.int32 else np.int64, requirements=["C", "A"])
 
 
+def one_dimensional(values: Any, name: str) -> np.ndarray:
+    """`values` as an array (n,) of whatever dtype."""
+    values = np.asarray(values)
+    if values.ndim != 1:
+        raise ValueError(f"{name} has shape {values.shape}; (n,) is accepted")
+    return values
+
+
 def coefficients(coef: Any, d: int) -> tuple[np.ndarray, bool]:
     """coef as contiguous float64, and whether its last entry is an intercept."""
     coef = np.asarray(coef)

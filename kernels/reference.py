@@ -299,3 +299,14 @@ def bootstrap_sums(x: Array, first_row: int, seed: int, out: Array) -> None:
     probability = np.cumsum([np.exp(-1.0) / math.factorial(k) for k in range(10)])
     weight = np.searchsorted(probability, bits, side="right")
     out += [weight.sum(axis=0), x @ weight]
+
+
+def codes(keys: Array, categories: Array) -> Array:
+    """The number of each key among the categories, the first of equal ones; each key is one of them."""
+    number = {key: k for k, key in reversed(list(enumerate(categories.tolist())))}
+    return np.array([number[key] for key in keys.tolist()], np.int64)
+
+
+def distinct(keys: Array) -> tuple[Array, Array]:
+    """The distinct keys, sorted, and the number of each key among them."""
+    return np.unique(keys, return_inverse=True)

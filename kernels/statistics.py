@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .arguments import one_dimensional
+from .keys import has_bytes, numbers_in, numbers_of_distinct
+
 
 class Statistics(NamedTuple):
     """Statistics of each column; `variance` has `ddof` degrees of freedom taken off, `kurtosis` is in excess of 3."""
@@ -58,14 +61,38 @@ def one_way_anova(sums: np.ndarray) -> float:
 
 
 def codes(keys: np.ndarray, categories: np.ndarray) -> np.ndarray:
-    """The number of each key (strings, dates, any that sort) in `categories`, which is sorted, for the group kernels.
+    """The number of each key (n,) in `categories` (K,), int64, for the group kernels.
 
-    Raises ValueError that names the first key which is not among them.
+    Strings, bytes, objects that hash, integers and dates are found in a hash table; others, or keys of another kind
+    than the categories, by binary search, for which the categories must be sorted. Of equal categories the first is
+    taken. Raises ValueError that names the first key which is not among them.
     """
-    numbers = np.searchsorted(categories, keys)
-    known = (
-        categories[np.minimum(numbers, len(categories) - 1)] == keys if len(categories) else np.zeros(len(keys), bool)
-    )
-    if not np.all(known):
-        raise ValueError(f"keys holds {keys[np.argmin(known)]!r}, which is not among the {len(categories)} categories")
+    keys, categories = one_dimensional(keys, "keys"), one_dimensional(categories, "categories")
+    dtype = np.result_type(keys, categories) if keys.dtype.kind == categories.dtype.kind else None
+    if dtype is not None and (has_bytes(dtype) or dtype.kind == "O"):
+        numbers, missing = numbers_in(keys.astype(dtype, copy=False), categories.astype(dtype, copy=False))
+    else:
+        numbers = np.searchsorted(categories, keys)
+        known = (
+            categories[np.minimum(numbers, len(categories) - 1)] == keys if len(categories) else np.zeros(keys.shape)
+        )
+        missing = -1 if np.all(known) else int(np.argmin(known))
+    if missing >= 0:
+        raise ValueError(f"keys holds {keys[missing]!r}, which is not among the {len(categories)} categories")
     return numbers
+
+
+def distinct(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct ones of keys (n,), sorted, and the number of each key among them, int64 (n,).
+
+    As ``np.unique(keys, return_inverse=True)``, but strings, integers and dates are found in a hash table, so that only
+    the distinct ones are sorted.
+    """
+    keys = one_dimensional(keys, "keys")
+    if not has_bytes(keys.dtype):
+        return np.unique(keys, return_inverse=True)
+    rows, numbers = numbers_of_distinct(keys)
+    order = np.argsort(keys[rows], kind="stable")
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return keys[rows[order]], place[numbers]

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from dpmpi.kernels.statistics import distinct
+
 from .columns import Text
 
 Key = tuple[str, ...]
@@ -120,7 +122,7 @@ def _keys(columns: Sequence[Text]) -> tuple[list[Key], np.ndarray]:
     keys: list[Key] = [()]
     for codes, values in columns:
         # Numbered anew with each column: the product of all columns' counts may pass 2^63.
-        present, group = np.unique(group * (len(values) + 1) + codes + 1, return_inverse=True)
+        present, group = distinct(group * (len(values) + 1) + codes + 1)
         texts = ("", *values)
         before, code = np.divmod(present, len(texts))
         keys = [(*keys[k], texts[c]) for k, c in zip(before.tolist(), code.tolist(), strict=True)]

@@ -59,11 +59,59 @@ def test_nist_anova(name, digits, shards, shared_data):
     assert abs(statistics.one_way_anova(sums) / 2001 - 1) < 10.0**-digits
 
 
+def keys_of(dtype, n, kinds):
+    numbers = np.random.default_rng(2).integers(0, kinds, n)
+    if dtype in ("f8", "i1", "i8", ">i8", "M8[s]", "m8[D]"):
+        return numbers.astype(dtype)
+    return np.char.mod("%d", numbers * 7919 % 100_003).astype(dtype)
+
+
+DTYPES = ["U1", "U2", "U3", "U5", "U30", "S1", "S3", "S7", "S8", "S9", "S17", ">U6", "O", "i1", "i8", ">i8", "M8[s]"]
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, "m8[D]", "f8"])
+@pytest.mark.parametrize(("n", "kinds"), [(0, 1), (1, 1), (15, 3), (1000, 100), (20_000, 9000)])
+def test_codes_and_distinct(dtype, n, kinds):
+    keys = keys_of(dtype, n, min(kinds, 100) if dtype == "i1" else kinds)
+    for some in (keys, keys[::-1], keys[::3]):
+        values, numbers = statistics.distinct(some)
+        expected, places = reference.distinct(some)
+        assert_array_equal(values, expected)
+        assert_array_equal(numbers, places)
+        if n:
+            assert_array_equal(statistics.codes(some, np.unique(keys)), reference.codes(some, np.unique(keys)))
+
+
 def test_codes_of_strings():
     got = statistics.codes(np.array(["b", "a", "c", "b"]), np.array(["a", "b", "c"]))
     assert_array_equal(got, [1, 0, 2, 1])
     with pytest.raises(ValueError, match="'z'"):
         statistics.codes(np.array(["z"]), np.array(["a"]))
+    with pytest.raises(ValueError, match="among the 0 categories"):
+        statistics.codes(np.array(["z"]), np.array([], "U1"))
+
+
+@pytest.mark.parametrize("dtype", ["U", "S", "O"])
+def test_codes_of_strings_of_other_lengths(dtype):
+    """Neither dtype's width may cut the other's strings; categories in any order, the first of equal ones."""
+    short, long = np.array(["a", "ab", "abc"], dtype), np.array(["abcdefghi", "ab", "abc", "a", "abcd", "a"], dtype)
+    assert_array_equal(statistics.codes(short, long), [3, 1, 2])
+    assert_array_equal(statistics.codes(long[[1, 2, 3]], short), [1, 2, 0])
+    with pytest.raises(ValueError, match="abcdefghi"):
+        statistics.codes(long, short)
+
+
+def test_codes_of_other_kinds():
+    assert_array_equal(statistics.codes(np.array([2.5, 0.5]), np.array([0.5, 2.5])), [1, 0])
+    assert_array_equal(statistics.codes(np.array([3, 1], np.int8), np.array([1, 3])), [1, 0])
+    days = np.array(["2024-01-01", "2024-01-03"], "M8[D]")
+    assert_array_equal(statistics.codes(days[::-1].astype("M8[s]"), days), [1, 0])
+    with pytest.raises(TypeError, match="unhashable"):
+        statistics.codes(np.array([[], None], object)[:1], np.array(["a"], object))
+    with pytest.raises(ValueError, match="keys has shape"):
+        statistics.codes(np.array([["a"]]), np.array(["a"]))
+    with pytest.raises(ValueError, match="keys has shape"):
+        statistics.distinct(np.array([["a"]]))
 
 
 @pytest.mark.parametrize(
