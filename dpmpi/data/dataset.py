@@ -13,6 +13,7 @@ from dpmpi import partition
 
 from .batches import Batches, check_seed
 from .errors import BadRow, DataError, Fault, raise_fault
+from .holding import Holding
 from .prefetch import prefetch
 from .ranks import Ranks
 from .reader import Piece, Reader, parts
@@ -83,6 +84,7 @@ class Dataset:
         self._max_memory, self._most_rows = max_memory, max(counts)
         self.fits = max(size for _, size in told) <= max_memory // 2
         self._function: Callable[[Any], Any] | None = None
+        self._holding: Holding | None = None
         self._kept: list[Any] | None = None
         self._kept_empty: Any = None  # of no rows, as the kept blocks
         self._table: Table | None = None
@@ -140,29 +142,47 @@ class Dataset:
 
     def _read(self) -> Iterator[Any]:
         """Read the pieces and apply what `map` was given; raises _Located at the first bad row."""
-        kept, masks = None if self._kept is None else iter(self._kept), iter(self._masks)
+        number = 0
         for _, pieces in groupby(self._pieces, lambda piece: piece.file):
             run = list(pieces)
-            blocks = self._reader.read(run) if kept is None else kept
-            for piece, mask in zip(run, masks, strict=False):
+            held = [] if self._holding is None else self._holding.blocks[number : number + len(run)]
+            yield from held
+            number, run = number + len(held), run[len(held) :]
+            blocks = self._reader.read(run) if self._kept is None else iter(self._kept[number:])
+            for piece in run:
+                mask = self._masks[number]
                 try:
                     block = next(blocks)
-                    if kept is None and block.X.shape[0] != piece.n_rows:
+                    if self._kept is None and block.X.shape[0] != piece.n_rows:
                         raise DataError(f"{self._sources[piece.file].path}: the file has changed while it was read")
-                    if kept is None and mask is not None:
+                    if self._kept is None and mask is not None:
                         block = take(block, mask)
                     block = self._finished(block, mask)
                 except BadRow as error:
                     row, reason, line = error.fault
                     line = None if line is None else piece.line + line
                     raise _Located(piece.file, Fault(piece.row + row, reason, line)) from None
+                if self._holding is not None:
+                    self._holding.offer(number, block)
                 yield block
-            if kept is None:
+                number += 1
+            if self._kept is None and run:
                 next(blocks, None)  # the reader looks whether the file has changed meanwhile
+
+    def holding(self) -> Dataset:
+        """The same rows; as many blocks as half of `max_memory` has room for stay in memory once they are read; local.
+
+        What other methods make of it holds none.
+        """
+        holding = copy.copy(self)
+        if self._kept is None:
+            holding._holding = Holding(self._max_memory // 2)
+        return holding
 
     def keep(self) -> Dataset:
         """The same rows, read now and kept in memory as blocks; local. Raises DataError as `blocks`."""
         kept = copy.copy(self)
+        kept._holding = None
         kept._kept, kept._kept_empty = list(self.blocks()), self.empty()
         if self._function is not None:  # what it makes of a block is kept
             kept._function, kept._width = None, kept._kept_empty.X.shape[1]
@@ -174,7 +194,7 @@ class Dataset:
         They are chosen as they are read, before functions given to `map` see them; a byte for each row is kept.
         """
         part = copy.copy(self)
-        part._table = None
+        part._table = part._holding = None
         parts = np.split(chosen, self._ends[:-1]) if len(self._ends) else []
         part._masks = [_narrowed(mask, some) for mask, some in zip(self._masks, parts, strict=True)]
         if self._kept is not None:
@@ -250,7 +270,11 @@ class Dataset:
             some = slice(max(low - begin, 0), min(high, int(self._ends[number])) - begin)
             if some.start >= some.stop:
                 continue
+            if self._holding is not None and number < len(self._holding.blocks):
+                yield take(self._holding.blocks[number], some)
+                continue
             part = copy.copy(self)
+            part._holding = None
             part._kept = None if self._kept is None else [self._kept[number]]
             if part._kept is None and self._reader.text_lines is None:  # rows are read alone; of text, a piece
                 places = (some.start, some.stop - 1) if mask is None else np.flatnonzero(mask)[some][[0, -1]].tolist()
@@ -270,7 +294,7 @@ class Dataset:
         `columns` names the columns of X that come out, where they are others. `function` may raise BadRow.
         """
         mapped = copy.copy(self)
-        mapped._table = None
+        mapped._table = mapped._holding = None
         before = self._function
         mapped._function = function if before is None else lambda block: function(before(block))
         if columns is not None:

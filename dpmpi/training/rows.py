@@ -108,7 +108,7 @@ def _survey(engine: Engine, dataset: Dataset, classifier: bool, classes: np.ndar
             shards = dataset.map(lambda block: _binary(block, positive))
     sample = _stack([empty.X, *samples])
     width = sample.shape[1]
-    return TrainingRows(shards, sample, dataset.n_rows, dataset.start, width, sample.dtype, total, classes)
+    return TrainingRows(shards.holding(), sample, dataset.n_rows, dataset.start, width, sample.dtype, total, classes)
 
 
 def _binary(block: Block, positive: float) -> Block:
