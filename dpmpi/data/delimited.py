@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 _LONGEST_LINE = 1 << 26
+_HEAD_BYTES = 1 << 16  # of text that tells which columns are of true and false
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _BLANK_LINES = re.compile(rb"[\r\n]*")
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
@@ -43,8 +44,8 @@ _LONE_RETURN = re.compile(rb"\r(?!\n)")
 class Header:
     """The head of a file, the same on every rank. `begin` is the byte, `lines` the line behind the header line.
 
-    `booleans` are the columns whose first cell is true or false: the kind of a column must not depend on which rows a
-    rank happens to own, so the first row of the first file decides.
+    `booleans` are the columns of true and false: the kind of a column must not depend on which rows a rank happens to
+    own, so the first rows of the first file decide (_HEAD_BYTES).
     """
 
     delimiter: str
@@ -154,6 +155,7 @@ def read_header(source: Source) -> Header:
             first = b"\n"
             while first and not first.strip():
                 first = file.readline(_LONGEST_LINE)
+            head = [first, *file.readlines(_HEAD_BYTES)]
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     where = f"{path}: the header (line {lines})"
@@ -164,10 +166,24 @@ def read_header(source: Source) -> Header:
         raise DataError(f"{where} names {', '.join(map(repr, twice))} more than once; give every column its own name")
     if not first:
         raise DataError(f"{path}: no rows: there is only a header")
-    # Errors in the first row are found with all others, by the rank that owns it.
-    cells = _cells(first.decode("utf-8", "replace").rstrip("\r\n"), delimiter)
-    booleans = frozenset(j for j, cell in enumerate(cells) if cell.strip().lower() in ("true", "false"))
-    return Header(delimiter, names, booleans, begin, lines)
+    return Header(delimiter, names, _booleans(head, delimiter), begin, lines)
+
+
+def _booleans(head: Sequence[bytes], delimiter: str) -> frozenset[int]:
+    """The columns that hold true or false in some of these lines, and in the others 0, 1 or nothing.
+
+    Errors in these rows are found with all others, by the rank that owns them.
+    """
+    words: set[int] = set()
+    others: set[int] = set()
+    for line in head:
+        for column, cell in enumerate(_cells(line.decode("utf-8", "replace").rstrip("\r\n"), delimiter)):
+            word = cell.strip().lower()
+            if word in ("true", "false"):
+                words.add(column)
+            elif word not in ("0", "1", "", "na", "n/a", "#n/a", "nan", "null"):
+                others.add(column)
+    return frozenset(words - others)
 
 
 def _header_cells(path: str, line: bytes, number: int, delimiter: str) -> list[str]:
@@ -364,7 +380,7 @@ def _explain(header: Header, choice: Choice, line: bytes) -> str | None:
             if column in choice.dates:
                 return f"{name} is {shown!r}, not a date; write dates as 2024-05-01 or 2024-05-01 12:30:00+02:00"
             if column in header.booleans:
-                return f"{name} is {shown!r}, where the first row has true or false"
+                return f"{name} is {shown!r}, where the first rows have true or false"
             if cell.lower().lstrip("+-") in ("nan", "na", "n/a", "#n/a", "null", "inf", "infinity"):
                 return f"{name} is {shown!r}; every number must be finite: fill in a number or leave such rows out"
             return f"{name} is {shown!r}, not a number; leave the column out or encode it as numbers"

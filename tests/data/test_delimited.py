@@ -159,7 +159,7 @@ def test_the_first_row_decides_what_is_boolean(on_ranks, tmp_path):
     path.write_text("x,y\n" + "true,1\n" * 10 + "yes,1\n")
     for size in (1, 4):
         for error in on_ranks(size, lambda ranks: read(path, ranks)):
-            assert "row 11 (line 12): column 'x' is 'yes', where the first row has true or false" in str(error)
+            assert "row 11 (line 12): column 'x' is 'yes', where the first rows have true or false" in str(error)
 
 
 def test_a_negative_weight(on_ranks, tmp_path):
@@ -227,3 +227,25 @@ def test_real_data(on_ranks, shared_data):
     tables = on_ranks(3, lambda ranks: read(path, ranks, target="mdvis"))
     assert_array_equal(joined(tables, "X"), expected[:, 1:])
     assert_array_equal(joined(tables, "y"), expected[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["", "true", "false"], [np.nan, 1, 0]),
+        (["1", "true", "0"], [1, 1, 0]),
+        (["NA", "0", "True"], [np.nan, 0, 1]),
+    ],
+)
+def test_booleans_behind_a_first_cell_that_is_none(tmp_path, cells, expected):
+    path = tmp_path / "t.csv"
+    path.write_text("x,y\n" + "".join(f"{cell},{k}\n" for k, cell in enumerate(cells)))
+    table = dpmpi.data.open(path, target="y", missing=True).load()
+    assert_array_equal(table.X[:, 0], expected)
+
+
+def test_true_among_numbers_is_an_error(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("x,y\n7,0\ntrue,1\n")
+    with pytest.raises(DataError, match=r"row 2 \(line 3\): column 'x' is 'true', not a number"):
+        read(path, target="y")
