@@ -170,7 +170,7 @@ def read_header(source: Source) -> Header:
 
 
 def _booleans(head: Sequence[bytes], delimiter: str) -> frozenset[int]:
-    """The columns that hold true or false in some of these lines, and in the others 0, 1 or nothing.
+    """The columns that hold true or false in one of these lines, and in those before it 0, 1 or nothing.
 
     Errors in these rows are found with all others, by the rank that owns them.
     """
@@ -181,7 +181,7 @@ def _booleans(head: Sequence[bytes], delimiter: str) -> frozenset[int]:
             word = cell.strip().lower()
             if word in ("true", "false"):
                 words.add(column)
-            elif word not in ("0", "1", "", "na", "n/a", "#n/a", "nan", "null"):
+            elif column not in words and word not in ("0", "1", "", "na", "n/a", "#n/a", "nan", "null"):
                 others.add(column)
     return frozenset(words - others)
 

@@ -154,7 +154,7 @@ def test_the_first_of_several_bad_rows_is_named(on_ranks, tmp_path):
             assert "row 11 (line 12): column 'x' is 'bad'" in str(error)
 
 
-def test_the_first_row_decides_what_is_boolean(on_ranks, tmp_path):
+def test_the_first_rows_decide_what_is_boolean(on_ranks, tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("x,y\n" + "true,1\n" * 10 + "yes,1\n")
     for size in (1, 4):
