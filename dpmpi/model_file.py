@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from .data import DataError, Picked, atomic_write
 from .models import MODELS
-from .preprocess import Pipeline
+from .preprocess import Columns, Pipeline, fold_scaling
 from .training.fit import FitResult, FitState
 from .training.problem import Spread
 
@@ -41,6 +41,17 @@ class SavedModel:
     def n_numbers(self) -> int:
         """How many columns of numbers the raw rows have."""
         return len(self.result.coef) if self.pipeline is None else len(self.pipeline.numbers)
+
+    def unscaled(self, first: Columns) -> SavedModel:
+        """The same model, for predictions: a scaling at the end is folded into coef, where that costs no digits.
+
+        `first` is a block without rows of what the pipeline is applied to.
+        """
+        if self.pipeline is None:
+            return self
+        folded = fold_scaling(self.pipeline, first)
+        result = self.result if folded.scaling is None else self.result.of_unscaled(folded.scaling)
+        return replace(self, result=result, pipeline=folded.pipeline)
 
 
 def save(path: str | Path, model: SavedModel) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from .. import data, model_file
 from ..engine import Engine
 from ..model_file import SavedModel
-from ..prepare import apply_pipeline
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> argparse.Action:
@@ -97,7 +96,7 @@ def load_model(engine: Engine, path: str) -> SavedModel:
 def open_for_model(
     engine: Engine, options: argparse.Namespace, saved: SavedModel, target_required: bool, **wanted: Any
 ) -> data.Dataset:
-    """Open DATA with the columns of a fitted model, preprocessed as it was fitted; collective."""
+    """Open DATA with the columns that a fitted model's preprocessing, if it has any, takes; collective."""
     raw = saved.pipeline
     target = options.target or saved.target
     given = [name for name in split_names(options.dates) if name != target]
@@ -106,7 +105,7 @@ def open_for_model(
         raise data.DataError(
             f"--dates names {', '.join(given)}, but the model was fitted with dates in {names}; leave --dates out"
         )
-    dataset = open_data(
+    return open_data(
         engine,
         options,
         dates=[*saved.dates, *(name for name in split_names(options.dates) if name == target)],
@@ -119,7 +118,6 @@ def open_for_model(
         missing=raw is not None,
         **wanted,
     )
-    return dataset if raw is None else apply_pipeline(dataset, raw)
 
 
 def arrays_or_stream(engine: Engine, dataset: data.Dataset) -> tuple[Any, Any, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 from .. import data, model_file
 from ..engine import Engine
 from ..metrics import evaluate
+from ..prepare import apply_pipeline, columns_of
 from ..training.fit import FitResult
 from .fit_report import as_json, metrics_line
 from .options import add_data_options, arrays_or_stream, check_outputs, load_model, open_for_model
@@ -54,6 +55,10 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     check_outputs(engine, (output if to_file else None, options.report), (options.model, options.data))
     saved = load_model(engine, options.model)
     dataset = open_for_model(engine, options, saved, target_required=options.target is not None)
+    if saved.pipeline is not None:
+        saved = saved.unscaled(columns_of(dataset, dataset.empty()))
+        assert saved.pipeline is not None
+        dataset = apply_pipeline(dataset, saved.pipeline)
     X, y, _ = arrays_or_stream(engine, dataset)
     with engine.comm.together("predicting"):
         predictions = _predictions(engine, X, saved.result)

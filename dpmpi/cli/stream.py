@@ -98,6 +98,10 @@ class Answers:
     """
 
     def __init__(self, saved: SavedModel, format: str | None, write: Callable[[bytes], None]) -> None:
+        if saved.pipeline is not None:
+            text = {name: Text(np.empty(0, np.int32), ()) for name in saved.pipeline.text}
+            numbers = saved.pipeline.numbers
+            saved = saved.unscaled(Columns(numbers, np.empty((0, len(numbers))), text))
         self._saved, self._format, self._write = saved, format, write
         self._names = output_columns(saved.result.classes is not None)
         self._parser: LineParser | None = None  # once the first line is there

@@ -8,6 +8,7 @@ from dataclasses import replace
 from .. import data
 from ..engine import Engine
 from ..metrics import evaluate
+from ..prepare import apply_pipeline
 from ..training.partial_fit import partial_fit
 from ..training.rows import LabelError
 from .fit_report import Run, metrics_line
@@ -33,6 +34,8 @@ def run_update(engine: Engine, options: argparse.Namespace) -> None:
     dataset = open_for_model(engine, options, saved, target_required=True, weight=options.weight)
     if dataset.target is None:
         raise data.DataError(f"{dataset.source}: name the column to learn with --target")
+    if saved.pipeline is not None:
+        dataset = apply_pipeline(dataset, saved.pipeline)
     X, y, sample_weight = arrays_or_stream(engine, dataset)
     before = saved.result
     told.start(dataset, f"update    {before.model}, l2 {before.l2:g}, after {before.n_iter} iterations")

@@ -4,6 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
+
+from dpmpi import model_file
+from dpmpi.cli import main
+from dpmpi.cli.arrivals import Line
+from dpmpi.cli.stream import Answers
+from dpmpi.preprocess import Scale
 
 N = 900
 
@@ -79,3 +86,31 @@ def test_new_data_that_does_not_match(mpiexec, tmp_path, table):
         assert done.returncode == 2, done.stderr
         assert message in done.stderr
         assert not (tmp_path / "p.csv").exists()
+
+
+def test_predictions_fold_a_last_scaling(tmp_path, table, monkeypatch):
+    model, output = tmp_path / "m.npz", tmp_path / "p.csv"
+    options = ["--impute", "mean", "--scale", "standard", "--onehot", "store", "--l2", "0.01"]
+    main(["fit", str(table), "--target", "y", "--model", "linear", *options, "--output", str(model)])
+    lines = table.read_text().splitlines()
+    for memory in ("1GB", "20kB"):
+        with monkeypatch.context() as patch:
+            rows = []
+            apply = Scale.apply
+            patch.setattr(Scale, "apply", lambda self, columns: rows.append(len(columns.X)) or apply(self, columns))  # noqa: B023
+            main(["predict", str(model), str(table), "--max-memory", memory, "--output", str(output)])
+            assert not any(rows)
+            saved, answered = model_file.load(model), []
+            stream = Answers(saved, None, answered.append)
+            stream.take([Line(k, line.encode()) for k, line in enumerate(lines, 1)])
+            assert not any(rows)
+        found = np.loadtxt(output, skiprows=1)
+        assert b"".join(answered) == output.read_bytes()
+    age, store = zip(*(line.split(",")[:2] for line in lines[1:]), strict=True)
+    ages = np.array([float(a) if a else np.nan for a in age])
+    mean = np.nanmean(ages)
+    filled = np.where(np.isnan(ages), mean, ages)
+    scaled = (filled - filled.mean()) / filled.std()
+    encoded = np.array([[s == name for name in ("east", "north", "south")] for s in store])
+    expected = np.column_stack([scaled, encoded]) @ saved.result.coef + saved.result.intercept
+    assert_allclose(found, expected, rtol=1e-12)
