@@ -51,4 +51,5 @@ def prefetch(items: Iterator[T]) -> Iterator[T]:
     finally:
         stopped.set()
         wanted.put(None)
-        thread.join()
+        if threading.current_thread() is not thread:  # which may collect the garbage that this generator has become
+            thread.join()
