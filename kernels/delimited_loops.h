@@ -103,7 +103,7 @@ INLINE VECTOR PASTE(cell, digits, LEVEL)(const char *p, const uint16_t *stops, B
     __m256i text = _mm256_inserti128_si256(_mm256_castsi128_si256(CELL(0)), CELL(2), 1);
 #endif
 #undef CELL
-    BYTES x = (BYTES)text, digits = x - '0';
+    BYTES x = (BYTES)text, digits = (BYTES)((UNSIGNED)x - '0');
     BYTES inside = lengths > CONSTANT(FROM_END), is_digit = (BYTES)((UNSIGNED)digits < 10);
     BYTES others = inside & ~is_digit, point = x == '.', sign = (x == '-') & (lengths == CONSTANT(IF_SIGN));
     BYTES code = others & ~(point & ~CONSTANT(IF_POINT)) & ~(sign & ~32);
